@@ -1,0 +1,80 @@
+# `make` lists the targets. Needs make, git and Python 3.11 or newer; everything else lands in .venv and .cache.
+.POSIX:
+.SUFFIXES:
+
+PYTHON = python3
+PYTEST_ARGS =
+BENCHMARKS = render
+
+BIN = .venv/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check -qq
+INSTALL = $(PIP) install --constraint constraints.txt
+TOOLS = folders=$$($(BIN)/python .ci/tools.py) || exit 1; PATH="$$PWD/$(BIN):$$(echo "$$folders" | tr '\n' ':')$$PATH"; export PATH
+
+.PHONY: help demo test render check lint format bench scan clean
+
+help:
+	@echo 'make demo     render models.yaml into build/demo, a Git repository of its own, and judge it'
+	@echo 'make test     lint, then all tests              (PYTEST_ARGS="-m '"'not slow'"'" passes options)'
+	@echo 'make render   models.yaml -> rendered/'
+	@echo 'make check    is rendered/ what models.yaml says, and is it sound?'
+	@echo 'make lint     ruff and mypy'
+	@echo 'make format   ruff, writing'
+	@echo 'make bench    the figures we claim, beside their peers'
+	@echo 'make scan     checkov and trivy over rendered/, against the table in docs/security.md'
+	@echo 'make clean    remove what was built; .venv and .cache stay'
+
+demo: .venv/.core
+	@$(BIN)/python .ci/demo.py
+
+test: lint
+	@echo 'test: pytest'
+	@$(TOOLS); pytest $(PYTEST_ARGS)
+
+render: .venv/.core
+	@$(BIN)/modelyard render
+
+check: .venv/.core
+	@$(BIN)/modelyard check
+	@$(TOOLS); modelyard lint rendered
+
+lint: .venv/.all
+	@echo 'lint: ruff, mypy'
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --check || { echo 'lint: run `make format`'; exit 1; }
+	@$(BIN)/mypy
+	@MYPYPATH=.ci $(BIN)/mypy .ci/*.py
+
+format: .venv/.all
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: .venv/.all
+	@$(TOOLS); for name in $(BENCHMARKS); do echo "bench: $$name"; python -m benchmarks.$$name || exit 1; done
+
+scan: .venv/.core
+	@$(TOOLS); python .ci/scan.py
+
+clean:
+	@rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# Stamps: a repeated run installs nothing until a file on the right changes.
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit("make: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
+	@echo 'setup: .venv'
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.core: .venv/.made pyproject.toml constraints.txt
+	@echo 'setup: modelyard and what it needs'
+	@$(INSTALL) --editable .
+	@touch $@
+
+# torch alone and first: its wheels are the largest by far, and the rest resolves against what is there.
+.venv/.all: .venv/.made pyproject.toml constraints.txt
+	@echo 'setup: torch'
+	@$(INSTALL) torch
+	@echo 'setup: modelyard with everything its tests need'
+	@$(INSTALL) --editable '.[dev,prestage,serving]'
+	@touch $@ .venv/.core

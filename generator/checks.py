@@ -1,0 +1,255 @@
+"""Cross-checks: what one field cannot know of another. Pure; each rule is a function in `RULES`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from generator import memory, naming
+from generator.apps import APPS
+from generator.catalog import ACCELERATORS, MINIMUM_RAY
+from generator.errors import Fault, Path
+from generator.lock import Lock, LockedModel, ModelSource
+from generator.spec import Application, Model, Service, Spec
+from generator.suggest import suggest
+
+COMMIT_LENGTH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the rules look at. `ghosts` are items that exist but are faulty themselves (`models/x`)."""
+
+    spec: Spec
+    lock: Lock
+    ghosts: frozenset[str]
+    models: dict[str, Model]
+
+    @classmethod
+    def of(cls, spec: Spec, lock: Lock, ghosts: frozenset[str] = frozenset()) -> Scene:
+        return cls(spec, lock, ghosts, {m.name: m for m in spec.models})
+
+    def has(self, kind: str, name: str) -> bool:
+        return f"{kind}/{name}" in self.ghosts or name in self.names(kind)
+
+    def names(self, kind: str) -> Sequence[str]:
+        return [item.name for item in getattr(self.spec, kind)] if kind != "models" else list(self.models)
+
+
+def check(spec: Spec, lock: Lock, ghosts: frozenset[str] = frozenset()) -> Iterator[Fault]:
+    """Every broken rule of the catalogue."""
+    scene = Scene.of(spec, lock, ghosts)
+    for rule in RULES:
+        yield from rule(scene)
+
+
+def is_commit(revision: str) -> bool:
+    return len(revision) == COMMIT_LENGTH and all(c in "0123456789abcdef" for c in revision)
+
+
+def asked(model: Model) -> ModelSource:
+    """What models.yaml asks the Hub for, as the lock records it."""
+    source = model.source
+    return ModelSource(source.huggingface, source.revision, source.allow, source.ignore)
+
+
+def locked(scene: Scene, model: Model) -> LockedModel | None:
+    """The lock's entry of `model` when it answers to what models.yaml asks now."""
+    entry = scene.lock.models.get(model.name)
+    return entry if entry is not None and entry.source == asked(model) else None
+
+
+def _names(scene: Scene) -> Iterator[Fault]:
+    for kind in ("clusters", "caches", "models", "services"):
+        yield from _repeated((kind,), [item.name for item in getattr(scene.spec, kind)], kind.removesuffix("s"))
+    for i, service in enumerate(scene.spec.services):
+        names = [application.name or application.model for application in service.applications]
+        for j in _repeats(names):
+            path: Path = ("services", i, "applications", j, "name")
+            hint = "give the second one a `name` of its own" if names[j] == service.applications[j].model else ""
+            yield Fault(path, f"application `{names[j]}` stands twice in service `{service.name}`", hint)
+
+
+def _repeats(names: Sequence[str]) -> Iterator[int]:
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if name in seen:
+            yield i
+        seen.add(name)
+
+
+def _repeated(path: Path, names: Sequence[str], what: str) -> Iterator[Fault]:
+    for i in _repeats(names):
+        yield Fault((*path, i, "name"), f"{what} `{names[i]}` stands twice", f"give the second {what} another name")
+
+
+def _limits(scene: Scene) -> Iterator[Fault]:
+    limits = (("models", naming.MODEL_NAME), ("services", naming.SERVICE_NAME), ("clusters", naming.CLUSTER_NAME))
+    for kind, limit in limits:
+        for i, item in enumerate(getattr(scene.spec, kind)):
+            over = len(item.name) - limit.characters
+            if over > 0:
+                message = f"name has {len(item.name)} characters, {limit.characters} are left: {limit.because}"
+                yield Fault((kind, i, "name"), message, f"shorten it by {over}")
+
+
+def _references(scene: Scene) -> Iterator[Fault]:
+    for i, model in enumerate(scene.spec.models):
+        yield from _refer(scene, "caches", model.cache, ("models", i, "cache"))
+        for j, cluster in enumerate(model.clusters or ()):
+            yield from _refer(scene, "clusters", cluster, ("models", i, "clusters", j))
+    for i, service in enumerate(scene.spec.services):
+        for j, cluster in enumerate(service.clusters):
+            yield from _refer(scene, "clusters", cluster, ("services", i, "clusters", j))
+        for j, application in enumerate(service.applications):
+            yield from _refer(scene, "models", application.model, ("services", i, "applications", j, "model"))
+
+
+def _refer(scene: Scene, kind: str, name: str, path: Path) -> Iterator[Fault]:
+    if not scene.has(kind, name):
+        yield Fault(path, f"there is no {kind.removesuffix('s')} `{name}`", suggest(name, scene.names(kind)))
+
+
+def _staged(scene: Scene) -> Iterator[Fault]:
+    for i, service in enumerate(scene.spec.services):
+        for j, application in enumerate(service.applications):
+            model = scene.models.get(application.model)
+            if model is None or model.clusters is None:
+                continue
+            missing = [c for c in service.clusters if c not in model.clusters and scene.has("clusters", c)]
+            if missing:
+                message = f"model `{model.name}` is not staged on {', '.join(missing)}, where service `{service.name}` runs"
+                yield Fault(
+                    ("services", i, "applications", j, "model"), message, f"add {missing[0]} to the model's `clusters`"
+                )
+        yield from _one_cache(scene, i, service)
+
+
+def _one_cache(scene: Scene, i: int, service: Service) -> Iterator[Fault]:
+    used = {scene.models[a.model].cache for a in service.applications if a.model in scene.models}
+    if len(used) > 1:
+        message = f"service `{service.name}` reads models from several caches: {', '.join(sorted(used))}"
+        yield Fault(("services", i, "applications"), message, "serve them from two services, or stage them in one cache")
+
+
+def _routes(scene: Scene) -> Iterator[Fault]:
+    for i, service in enumerate(scene.spec.services):
+        routes = [application.route for application in service.applications]
+        for j in _repeats(routes):
+            first = service.applications[routes.index(routes[j])].model
+            message = f"route `{routes[j]}` is taken by application `{first}` of this service"
+            yield Fault(("services", i, "applications", j, "route"), message, "give each application its own `route`")
+    yield from _hosts(scene)
+
+
+def _hosts(scene: Scene) -> Iterator[Fault]:
+    taken: dict[tuple[str, str], str] = {}
+    for i, service in enumerate(scene.spec.services):
+        for cluster in service.clusters if service.ingress else ():
+            assert service.ingress is not None
+            other = taken.setdefault((cluster, service.ingress.host), service.name)
+            if other != service.name:
+                message = f"host `{service.ingress.host}` on {cluster} is that of service `{other}`"
+                yield Fault(("services", i, "ingress", "host"), message, "one host for one service")
+
+
+def _pinned(scene: Scene) -> Iterator[Fault]:
+    for i, model in enumerate(scene.spec.models):
+        entry = scene.lock.models.get(model.name)
+        path: Path = ("models", i, "source", "revision") if "revision" in model.source.model_fields_set else ("models", i, "source")
+        fix = f"run `modelyard lock {model.name}` and commit models.lock.yaml"
+        if entry is not None and entry.source != asked(model):
+            yield Fault(path, f"models.lock.yaml answers another source of `{model.name}`", fix)
+        elif entry is None and not is_commit(model.source.revision):
+            message = f"revision `{model.source.revision}` of `{model.name}` is not locked: a branch can move"
+            yield Fault(path, message, fix + ", or write the 40-digit commit")
+
+
+def _gated(scene: Scene) -> Iterator[Fault]:
+    for i, model in enumerate(scene.spec.models):
+        entry = locked(scene, model)
+        if entry is not None and entry.gated and model.source.token_secret is None:
+            message = f"{model.source.huggingface} is gated and `{model.name}` names no token"
+            hint = f"accept the licence at https://huggingface.co/{model.source.huggingface} and add `tokenSecret:`"
+            yield Fault(("models", i, "source"), message, hint)
+
+
+def _applications(scene: Scene) -> Iterator[Fault]:
+    for i, service in enumerate(scene.spec.services):
+        for j, application in enumerate(service.applications):
+            at: Path = ("services", i, "applications", j)
+            yield from _application(service, application, at)
+            model = scene.models.get(application.model)
+            if model is not None:
+                yield from memory.faults(service, application, at, locked(scene, model))
+        yield from _one_image(service, i)
+
+
+def _application(service: Service, application: Application, at: Path) -> Iterator[Fault]:
+    app, replicas = APPS[application.app], application.replicas
+    if replicas.min > replicas.max:
+        yield Fault((*at, "replicas"), f"min {replicas.min} is above max {replicas.max}", "raise `max` or lower `min`")
+    if app.needs_accelerator and service.accelerator is None:
+        hint = f"add `accelerator:` to service `{service.name}`, or use `app: text-generation`"
+        yield Fault((*at, "app"), f"`{app.name}` needs an accelerator", hint)
+    if application.accelerators > app.max_accelerators:
+        message = f"`{app.name}` uses at most {app.max_accelerators} accelerator a replica"
+        yield Fault((*at, "accelerators"), message, "use `app: vllm` for a model that needs several")
+    if service.accelerator is None and "accelerators" in application.model_fields_set:
+        yield Fault((*at, "accelerators"), "the service names no accelerator", f"one of {', '.join(sorted(ACCELERATORS))}")
+
+
+def _one_image(service: Service, i: int) -> Iterator[Fault]:
+    roles = Counter(APPS[a.app].image(service.accelerator is not None) for a in service.applications)
+    if len(roles) > 1:
+        message = f"service `{service.name}` would need {len(roles)} images: one Ray cluster runs one"
+        yield Fault(("services", i, "applications"), message, "put the applications into two services")
+
+
+def _accelerator(scene: Scene) -> Iterator[Fault]:
+    for i, service in enumerate(scene.spec.services):
+        if service.accelerator is not None and service.accelerator not in ACCELERATORS:
+            message = f"there is no accelerator `{service.accelerator}`"
+            yield Fault(("services", i, "accelerator"), message, suggest(service.accelerator, sorted(ACCELERATORS)))
+
+
+def _platform(scene: Scene) -> Iterator[Fault]:
+    code = scene.spec.platform.code
+    if code.delivery == "url" and code.base_url is None:
+        yield Fault(("platform", "code"), "`delivery: url` needs `baseUrl`", "the address where rendered/serve/ is published")
+    for role in ("cpu", "gpu", "vllm"):
+        image = getattr(scene.spec.platform.images, role)
+        if image is not None and tuple(map(int, image.ray_version.split(".")[:2])) < MINIMUM_RAY:
+            wanted = ".".join(map(str, MINIMUM_RAY))
+            message = f"Ray {image.ray_version} is older than {wanted}: its dashboard deletes jobs unauthenticated"
+            yield Fault(("platform", "images", role, "rayVersion"), message, f"use an image with Ray {wanted}.0 or newer")
+
+
+def _clusters(scene: Scene) -> Iterator[Fault]:
+    seen: dict[frozenset[tuple[str, str]], str] = {}
+    for i, cluster in enumerate(scene.spec.clusters):
+        for key in cluster.values:
+            if key not in naming.BRIDGE_KEYS:
+                hint = suggest(key, naming.BRIDGE_KEYS)
+                yield Fault(("clusters", i, "values", key), f"nothing reads the value `{key}`", hint)
+        other = seen.setdefault(frozenset(cluster.selector.items()), cluster.name) if cluster.selector else cluster.name
+        if other != cluster.name:
+            message = f"`{cluster.name}` and `{other}` choose the same clusters"
+            yield Fault(("clusters", i, "selector"), message, "make the selectors exclude each other")
+
+
+Rule = Callable[[Scene], Iterable[Fault]]
+RULES: tuple[Rule, ...] = (
+    _names,
+    _limits,
+    _references,
+    _staged,
+    _routes,
+    _pinned,
+    _gated,
+    _accelerator,
+    _applications,
+    _platform,
+    _clusters,
+)

@@ -1,0 +1,192 @@
+"""The command line: parses, calls one function per verb, and turns the outcome into an exit code."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from generator import __version__, report
+from generator.errors import ExitCode, UserError, exit_code
+
+EPILOG = "Exit codes: 0 fine; 1 a fault in your files, or drift; 2 wrong usage; 3 a bug in modelyard."
+
+catalogue_option = click.option(
+    "-f",
+    "--file",
+    "catalogue",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("models.yaml"),
+    show_default=True,
+    help="The catalogue.",
+)
+out_option = click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="The rendered tree. [default: the folder `platform.repository.path` beside the catalogue]",
+)
+output_option = click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Text for people, JSON for machines.",
+)
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="modelyard")
+def cli() -> None:
+    """Compile one models.yaml into a GitOps repository that serves language models on Kubernetes."""
+
+
+@cli.command(epilog=EPILOG)
+@catalogue_option
+@out_option
+@output_option
+def render(catalogue: Path, out: Path | None, output: str) -> ExitCode:
+    """Write the rendered tree: all of it or nothing, and only what changed."""
+    from generator.verbs import render as verb
+
+    return verb.render(catalogue, out, output=output)
+
+
+@cli.command(epilog=EPILOG)
+@catalogue_option
+@out_option
+@output_option
+def check(catalogue: Path, out: Path | None, output: str) -> ExitCode:
+    """Compare the rendered tree with the catalogue, writing nothing; exit 1 and a diff when it is stale."""
+    from generator.verbs import render as verb
+
+    return verb.check(catalogue, out, output=output)
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("tree", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path("rendered"))
+@click.option("--helm", default=None, help="The helm program. [default: helm on PATH]")
+@click.option("--no-helm", is_flag=True, help="Leave out what only helm can tell: what the charts expand to.")
+@output_option
+def lint(tree: Path, helm: str | None, no_helm: bool, output: str) -> ExitCode:
+    """Judge a rendered TREE offline: schemas of every object, names, and rules of practice."""
+    from generator.verbs import lint as verb
+
+    return verb.lint(tree, helm=helm, with_helm=not no_helm, output=output)
+
+
+@cli.command(epilog=EPILOG)
+@catalogue_option
+@click.argument("names", nargs=-1)
+@click.option("--upgrade", is_flag=True, help="Ask again for NAMES (all without NAMES), though nothing changed.")
+@click.option("--images/--no-images", default=True, show_default=True, help="Pin container images to digests too.")
+@output_option
+def lock(catalogue: Path, names: tuple[str, ...], upgrade: bool, images: bool, output: str) -> ExitCode:
+    """Pin models to commits and images to digests in models.lock.yaml. The only verb that uses the network.
+
+    Asks the Hub (HF_ENDPOINT, HF_TOKEN) for models that are new or whose source changed, and for NAMES.
+    """
+    from generator.verbs import lock as verb
+
+    return verb.lock_models(catalogue, names, upgrade=upgrade, images=images, output=output)
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("what", type=click.Choice(["json", "markdown"]), default="json")
+def schema(what: str) -> ExitCode:
+    """Print the JSON Schema of models.yaml, or its reference as Markdown."""
+    from generator import reference
+
+    report.line((reference.json_schema() if what == "json" else reference.markdown()).removesuffix("\n"))
+    return ExitCode.OK
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+def init(folder: Path) -> ExitCode:
+    """Start a repository in FOLDER, or add what is missing to an existing one; nothing there is touched."""
+    from generator.verbs import edit as verb
+
+    return verb.init(folder)
+
+
+@cli.group()
+def add() -> None:
+    """Add a model or a service to the catalogue, keeping every comment and blank line."""
+
+
+@add.command("model", epilog=EPILOG)
+@click.argument("hf_id")
+@click.option("--name", default=None, help="Name in the catalogue. [default: from HF_ID]")
+@click.option("--title", default=None, help="How people call it.")
+@click.option("--revision", default=None, help="Branch, tag or commit. [default: main]")
+@click.option("--cache", default=None, help="Cache that holds it. [default: the only one]")
+@click.option("--token-secret", default=None, help="Secret with a Hub token, for gated and private models.")
+@catalogue_option
+def add_model(catalogue: Path, **asked: Any) -> ExitCode:
+    """Add the Hub repository HF_ID (owner/name) to the models."""
+    from generator.verbs import edit as verb
+
+    return verb.add_model(catalogue, **asked)
+
+
+@add.command("service", epilog=EPILOG)
+@click.argument("name")
+@click.option("--model", required=True, help="Model to serve.")
+@click.option("--cluster", "clusters", multiple=True, help="Cluster where it runs. [default: all]")
+@click.option("--app", default=None, help="Application: text-generation or vllm.")
+@click.option("--accelerator", default=None, help="Device of each replica.")
+@click.option("--route", default=None, help="Path prefix under which it answers.")
+@click.option("--replicas", default=None, metavar="MIN:MAX", help="How many copies run.")
+@catalogue_option
+def add_service(catalogue: Path, **asked: Any) -> ExitCode:
+    """Add a service NAME that serves one model."""
+    from generator.verbs import edit as verb
+
+    return verb.add_service(catalogue, **asked)
+
+
+def _version_block() -> str:
+    import pydantic
+
+    return (
+        f"modelyard {__version__}, Python {platform.python_version()}, pydantic {pydantic.VERSION},"
+        f" {platform.platform(terse=True)}"
+    )
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run and exit: the only place where an outcome becomes a process status."""
+    try:
+        code = cli.main(arguments, prog_name="modelyard", standalone_mode=False)
+    except UserError as error:
+        report.diagnostics(error.diagnostics, output=_wanted_output(arguments))
+        code = exit_code(error.diagnostics)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        report.line("stopped", sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        code = ExitCode.OK
+    except Exception:  # the last line of defence: a bug of ours
+        report.line(traceback.format_exc(), sys.stderr)
+        report.line(f"This is a bug in modelyard; please report it with the lines above. {_version_block()}", sys.stderr)
+        code = ExitCode.BUG
+    sys.exit(int(code or 0))
+
+
+def _wanted_output(arguments: list[str] | None) -> str:
+    words = sys.argv[1:] if arguments is None else arguments
+    as_json = "--output=json" in words or ("--output", "json") in zip(words, words[1:], strict=False)
+    return "json" if as_json else "text"
+
+
+if __name__ == "__main__":
+    main()

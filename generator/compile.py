@@ -1,0 +1,75 @@
+"""The flow: models.yaml and its lock to a Plan, and the Plan to the files of the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from generator import __version__, bundle, checks, lock, tree, yamlio
+from generator.apps import APPS
+from generator.assets import Assets
+from generator.emit import emit
+from generator.errors import Diagnostic, Fault, Severity, dotted
+from generator.load import Loaded, load
+from generator.lock import Lock
+from generator.plan import Plan
+from generator.resolve import resolve
+from generator.yamlio import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A catalogue that was read: its Plan when there is no error, and all that there is to say."""
+
+    plan: Plan | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def plan_catalogue(catalogue: Path, assets: Assets) -> Planned:
+    """Read models.yaml at `catalogue` and the lock beside it.
+
+    Raises UserError when a file cannot be read at all or is not YAML.
+    """
+    document = yamlio.load_file(catalogue, str(catalogue))
+    locked = read_lock(catalogue)
+    loaded = load(document)
+    diagnostics = list(loaded.diagnostics)
+    if loaded.partial is not None:
+        faults = checks.check(loaded.partial, locked, loaded.ghosts)
+        diagnostics += _placed(document, loaded, faults)
+    if loaded.spec is None or any(d.severity is Severity.ERROR for d in diagnostics):
+        return Planned(None, tuple(diagnostics))
+    bundles = {folder: _bundle(assets, folder) for folder in sorted({a.folder for a in APPS.values() if a.folder})}
+    return Planned(resolve(loaded.spec, locked, bundles, document.text, job_digest(assets)), tuple(diagnostics))
+
+
+def read_lock(catalogue: Path) -> Lock:
+    """The lock beside `catalogue`; an empty one when there is none yet."""
+    path = catalogue.with_name(lock.FILE)
+    return lock.load(path) if path.is_file() else Lock()
+
+
+def files(plan: Plan, assets: Assets) -> tree.Tree:
+    """The whole tree, path to content."""
+    return tree.build(emit(plan, assets), generator=__version__)
+
+
+def job_digest(assets: Assets) -> str:
+    """Digest of the prestage chart's templates: Jobs are immutable, so a new template needs new names."""
+    digest = sha256()
+    for name, content in assets.files("chart-templates/prestage/templates"):
+        digest.update(name.encode() + b"\0" + content + b"\0")
+    return digest.hexdigest()
+
+
+def _bundle(assets: Assets, folder: str) -> bundle.Bundle:
+    return bundle.build(folder.replace("_", "-"), bundle.read_app(assets.root / "serving" / folder))
+
+
+def _placed(document: Document, loaded: Loaded, faults: Iterator[Fault]) -> Iterator[Diagnostic]:
+    for fault in faults:
+        path = loaded.true_path(fault.path)
+        line, column = document.locate(path)
+        yield Diagnostic(fault.message, document.file, line, column, dotted(path), fault.hint, fault.severity)

@@ -1,0 +1,196 @@
+"""Judges a rendered tree offline: every object against our schemas of its kind, and rules of practice.
+
+Objects come from the files of the tree and, with helm, from what the charts expand to with this tree's values.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from generator import kinds, yamlio
+from generator.assets import Assets
+from generator.emit.charts import SERVICE_CHARTS
+from generator.errors import Diagnostic, Severity, UserError, dotted
+
+# Stand in for what an ApplicationSet reads from the cluster.
+_CLUSTER = {
+    "prestage": {"modelPrestage.s3Bucket": "lint-ray-models-000000000000", "modelPrestage.region": "eu-west-1"},
+    **{chart: {"cluster.bucket": "lint-ray-models-000000000000", "cluster.region": "eu-west-1"} for chart in SERVICE_CHARTS.values()},
+}
+# Rendered files nest deeper and hold longer texts (zips, plans) than what people write.
+RENDERED = yamlio.Limits(file_bytes=64 * 2**20, depth=40, scalar_bytes=2 * 2**20)
+# Files that are templates of something else.
+_TEMPLATES = ("skeleton", "templates")
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One object and where it came from."""
+
+    origin: str
+    document: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return str(self.document.get("kind", ""))
+
+    @property
+    def name(self) -> str:
+        return str(self.document.get("metadata", {}).get("name", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How many objects of each kind were looked at, and what was found."""
+
+    counts: dict[str, int]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def lint(tree: Path, assets: Assets, helm: str | None) -> Judged:
+    """Judge the tree; `helm` is the program, None leaves out what only it can tell.
+
+    Raises UserError when the folder holds no rendered tree.
+    """
+    if not (tree / ".modelyard").is_dir():
+        raise UserError.of("no rendered tree", file=str(tree), hint="run `modelyard render` first")
+    found: list[Diagnostic] = []
+    objects = [*_files(tree, found), *(_charts(tree, helm, found) if helm else ())]
+    schemas = kinds.load_schemas(assets.root / "schemas" / "kinds")
+    for obj in objects:
+        found += _schema(obj, schemas, objects)
+    for rule in RULES:
+        found += rule(objects)
+    counts: dict[str, int] = {}
+    for obj in objects:
+        counts[obj.kind] = counts.get(obj.kind, 0) + 1
+    return Judged(dict(sorted(counts.items())), tuple(found))
+
+
+def _files(tree: Path, found: list[Diagnostic]) -> Iterator[Object]:
+    for path in sorted(tree.rglob("*.yaml")):
+        inside = path.relative_to(tree)
+        if any(part in _TEMPLATES for part in inside.parts[:-1]):
+            continue
+        try:
+            document = yamlio.load_file(path, str(path), RENDERED).data
+        except UserError as error:
+            found += error.diagnostics
+            continue
+        if "apiVersion" in document and "kind" in document and inside.parts[0] != "charts":
+            yield Object(str(path), document)
+
+
+def _charts(tree: Path, helm: str, found: list[Diagnostic]) -> Iterator[Object]:
+    for chart in sorted(path.parent for path in tree.glob("charts/*/Chart.yaml")):
+        for values, facts in _values_of(tree, chart):
+            arguments = [argument for path in values for argument in ("-f", str(path))]
+            arguments += [argument for key, value in facts.items() for argument in ("--set-string", f"{key}={value}")]
+            origin = str(values[0] if len(values) == 1 else chart)
+            text = _helm([helm, "lint", "--strict", str(chart), *arguments], origin, found)
+            if text is not None:
+                text = _helm([helm, "template", chart.name, str(chart), "-n", "ray-system", *arguments], origin, found)
+            yield from _documents(text or "", f"{origin} ({chart.name})", found)
+
+
+def _documents(text: str, origin: str, found: list[Diagnostic]) -> Iterator[Object]:
+    """The objects of helm's output: documents behind `---`, some of them only comments."""
+    for part in re.split(r"^---$", text, flags=re.MULTILINE):
+        if any(line and not line.startswith("#") for line in part.splitlines()):
+            try:
+                yield Object(origin, yamlio.load(part, origin, RENDERED).data)
+            except UserError as error:
+                found += error.diagnostics
+
+
+def _values_of(tree: Path, chart: Path) -> Iterator[tuple[list[Path], dict[str, str]]]:
+    """The value files that go together: the chart's own tests, and each cluster's."""
+    for path in sorted(chart.glob("ci/*.yaml")):
+        yield [path], {}
+    for cluster in sorted((tree / "clusters").glob("*")):
+        pattern = "prestage.yaml" if chart.name == "prestage" else "services/*.yaml"
+        paths = sorted(cluster.glob(pattern))
+        if paths:
+            yield paths, _CLUSTER[chart.name]
+
+
+def _helm(command: list[str], origin: str, found: list[Diagnostic]) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  a list, no shell
+    except OSError as error:
+        raise UserError.of(f"cannot run helm: {error.strerror}", file=command[0], hint="give its path: --helm, or --no-helm") from error
+    if done.returncode == 0:
+        return done.stdout
+    found.append(Diagnostic(f"helm {command[1]}: {' '.join((done.stderr or done.stdout).split())}", origin))
+    return None
+
+
+def _schema(obj: Object, schemas: kinds.Schemas, objects: list[Object]) -> Iterator[Diagnostic]:
+    for path, message in kinds.validate(obj.document, schemas, made=_made(objects)):
+        yield Diagnostic(f"{obj.kind} {obj.name}: {message}", obj.origin, path=dotted(tuple(path)))
+
+
+def _made(objects: Iterable[Object]) -> frozenset[tuple[str, str]]:
+    """Kinds that the graphs among the objects make."""
+    schemas = (o.document["spec"]["schema"] for o in objects if o.kind == "ResourceGraphDefinition")
+    return frozenset((f"{s.get('group', 'kro.run')}/{s['apiVersion']}", s["kind"]) for s in schemas)
+
+
+def _images(objects: list[Object]) -> Iterator[Diagnostic]:
+    """A tag can be moved: say once per image that it is not pinned."""
+    seen: dict[str, str] = {}
+    for obj in objects:
+        for image in _strings(obj.document, {"image", "rayImage"}):
+            if "@sha256:" not in image and "${" not in image and " " not in image and "/ci/" not in obj.origin:
+                seen.setdefault(image, obj.origin)
+    for image, origin in sorted(seen.items()):
+        hint = "run `modelyard lock` where the registry can be reached, or write the digest"
+        yield Diagnostic(f"image {image} is not pinned to a digest", origin, hint=hint, severity=Severity.WARNING)
+
+
+def _strings(node: Any, keys: set[str]) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in keys and isinstance(value, str):
+                yield value
+            else:
+                yield from _strings(value, keys)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _strings(value, keys)
+
+
+def _unique(objects: list[Object]) -> Iterator[Diagnostic]:
+    """Two objects of one cluster with one name would overwrite each other."""
+    seen: dict[tuple[str, ...], str] = {}
+    for obj in objects:
+        meta = obj.document.get("metadata", {})
+        cluster = re.search(r"clusters/[^/]+", obj.origin)
+        key = (cluster[0] if cluster else obj.origin.partition(" ")[0], obj.kind, str(meta.get("namespace", "")), obj.name)
+        if "/ci/" not in obj.origin and key in seen:
+            yield Diagnostic(f"{obj.kind} {obj.name} is made twice", obj.origin, hint=f"the other one: {seen[key]}")
+        seen.setdefault(key, obj.origin)
+
+
+def _handles(objects: list[Object]) -> Iterator[Diagnostic]:
+    """Kubelet handles one volume per handle: a second one hangs (S3 CSI driver v2.7.0, TROUBLESHOOTING)."""
+    seen: dict[tuple[str, str], str] = {}
+    for obj in objects:
+        handle = obj.document.get("spec", {}).get("csi", {}).get("volumeHandle") if obj.kind == "PersistentVolume" else None
+        if handle and seen.setdefault((obj.origin, handle), obj.name) != obj.name:
+            yield Diagnostic(f"volumeHandle {handle} stands in two volumes", obj.origin)
+
+
+def _secrets(objects: list[Object]) -> Iterator[Diagnostic]:
+    for obj in objects:
+        if obj.kind == "Secret":
+            yield Diagnostic(f"Secret {obj.name} in Git", obj.origin, hint="keep it in the cluster or in a secret store")
+
+
+Rule = Callable[[list[Object]], Iterable[Diagnostic]]
+RULES: tuple[Rule, ...] = (_images, _unique, _handles, _secrets)

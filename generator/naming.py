@@ -1,0 +1,94 @@
+"""Every object name, label, path and bucket key, with the limits of its kind. Nothing else derives a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+COMMIT_DIGITS = 12
+DIGEST_DIGITS = 10
+
+# Where pods see the bucket: the S3 prefix `models/` is mounted at MODELS_MOUNT.
+MODELS_PREFIX = "models"
+MODELS_MOUNT = "/mnt/models/models"
+CODE_PREFIX = "code"
+CODE_MOUNT = "/opt/modelyard/code"
+PLAN_MOUNT = "/etc/modelyard/prestage"
+MANIFEST = ".modelyard/manifest.json"
+
+SERVICE_LABEL = "modelyard.dev/service"
+MODEL_LABEL = "modelyard.dev/model"
+
+KRO_GROUP = "kro.run"
+KRO_VERSION = "v1alpha1"
+KRO_KIND = "ModelService"
+KRO_PLURAL = "modelservices"
+
+# GitOps Bridge annotations of the cluster Secret that we read.
+BRIDGE_KEYS = ("aws_account_id", "aws_cluster_name", "aws_region", "resource_prefix")
+
+PRESTAGE_SERVICE_ACCOUNT = "modelyard-prestage"
+# Helm chart of the Mountpoint S3 CSI driver v2.7.0.
+CSI_SERVICE_ACCOUNT = ("kube-system", "s3-csi-driver-sa")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most characters that a name may have, and the derived name that sets the limit."""
+
+    characters: int
+    because: str
+
+
+MODEL_NAME = Limit(63 - len("prestage-") - 1 - DIGEST_DIGITS, "the Job is named prestage-<model>-<10 hex>, 63 at most")
+SERVICE_NAME = Limit(47, "KubeRay refuses a RayService name over 47")
+CLUSTER_NAME = Limit(64 - 32 - len("--model-writer"), "the IAM role is named <prefix>-<cluster>-model-writer, 64 at most")
+
+
+def short_commit(commit: str) -> str:
+    return commit[:COMMIT_DIGITS]
+
+
+def model_key(model: str, commit: str) -> str:
+    """Bucket key prefix of one revision of a model, without slashes at the ends. Writer and reader share it."""
+    return f"{MODELS_PREFIX}/{model}/{short_commit(commit)}"
+
+
+def model_path(model: str, commit: str) -> str:
+    """Folder that pods see."""
+    return f"{MODELS_MOUNT}/{model}/{short_commit(commit)}"
+
+
+def digest(data: bytes) -> str:
+    """Short content digest for names."""
+    return sha256(data).hexdigest()[:DIGEST_DIGITS]
+
+
+def bundle_file(app: str, sha: str) -> str:
+    """File name of a working_dir zip; Ray caches by URL, so the content is in the name."""
+    return f"{app}-{sha[:COMMIT_DIGITS]}.zip"
+
+
+def code_config_map(app: str, sha: str) -> str:
+    return f"code-{app}-{sha[:COMMIT_DIGITS]}"
+
+
+def volume_handle(namespace: str, service: str) -> str:
+    """Unique per PersistentVolume: kubelet handles one volume per handle (S3 CSI driver v2.7.0 TROUBLESHOOTING)."""
+    return f"s3-{namespace}-{service}-models"
+
+
+def service_url(service: str, namespace: str, route: str) -> str:
+    """In-cluster address; KubeRay makes `<name>-serve-svc`."""
+    return f"http://{service}-serve-svc.{namespace}.svc:8000{route if route != '/' else ''}"
+
+
+def labels(component: str, instance: str) -> Mapping[str, str]:
+    """The recommended labels (kubernetes.io "Recommended Labels")."""
+    return {
+        "app.kubernetes.io/name": component,
+        "app.kubernetes.io/instance": instance,
+        "app.kubernetes.io/part-of": "modelyard",
+        "app.kubernetes.io/managed-by": "modelyard",
+    }

@@ -1,0 +1,194 @@
+"""The Plan: everything resolved. Emitters see this and the assets, never the Spec; they decide no default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from generator.bundle import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Facts of the whole repository."""
+
+    prefix: str
+    repo_url: str
+    repo_revision: str
+    root: str  # folder of the rendered tree inside the repository
+    namespace: str
+    argocd_namespace: str
+    project: str
+    backstage: Backstage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backstage:
+    """What the software template needs; `text` is models.yaml as it was read."""
+
+    owner: str
+    scm: str  # github | gitlab
+    repo: str  # RepoUrlPicker form: host?owner=o&repo=r
+    catalogue: str  # path of models.yaml in the repository
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster, or the clusters that a selector chooses."""
+
+    name: str
+    provider: str
+    selector: Mapping[str, str]  # matchLabels of the cluster Secret
+    destination: str  # Argo CD cluster name, `*` where a selector may choose several
+    values: Mapping[str, str]  # stated instead of GitOps Bridge annotations
+    services_by: str  # kro | helm
+    addons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A key of a Secret that holds a Hub token."""
+
+    secret: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a model; `digest` is `sha256:<64 hex>` or, for small files, the Hub's `git:<40 hex>` blob id."""
+
+    path: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model at one commit. Sizes in bytes; None is unknown, never a guess."""
+
+    name: str
+    title: str
+    repo: str
+    revision: str  # as asked
+    commit: str
+    cache: Cache
+    clusters: tuple[str, ...]
+    token: Token | None
+    allow: tuple[str, ...]
+    ignore: tuple[str, ...]
+    license: str | None
+    gated: bool | None
+    size: int | None
+    weights: int | None
+    dtype: str | None
+    parameters: int | None
+    context_length: int | None
+    files: tuple[File, ...] | None
+    labels: Mapping[str, str]
+    key: str  # bucket key prefix
+    path: str  # folder that pods see
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Where weights are staged."""
+
+    name: str
+    kind: str  # row of generator.caches
+    bucket: str | None  # None: <prefix>-ray-models-<account> of the cluster
+    credentials: str  # driver | pod
+
+
+@dataclass(frozen=True, slots=True)
+class Prestage:
+    """The Job that stages one model on every cluster of `model.clusters`."""
+
+    model: Model
+    image: str
+    deadline: int  # seconds, of the whole Job
+    digest: str  # of all inputs but the cluster's own values
+    plan: str  # canonical JSON that the program reads: source, commit, files
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """The way in from outside of the cluster."""
+
+    host: str
+    class_name: str
+    tls_secret: str | None
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The worker group: one pod holds one replica of the largest application."""
+
+    min: int
+    max: int
+    limits: Mapping[str, str]  # Kubernetes quantities, requests are the same
+    node_selector: Mapping[str, str]
+    tolerations: tuple[str, ...]  # keys, operator Exists
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """One model behind one route, as the catalogue and Backstage show it."""
+
+    name: str
+    model: Model
+    app: str  # row of generator.apps
+    route: str
+    min_replicas: int
+    max_replicas: int
+    accelerators: int
+    context_length: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One Ray service."""
+
+    name: str
+    title: str
+    clusters: tuple[str, ...]
+    image: str
+    ray_version: str
+    accelerator: str | None
+    applications: tuple[Application, ...]
+    workers: Workers
+    serve_config: str  # YAML text of serveConfigV2; `BUCKET_SLOT` stands for the cluster's bucket
+    code: tuple[Bundle, ...]
+    code_by: str  # config-map | s3 | url
+    cache: Cache
+    capacity: str  # of the PersistentVolume, a Kubernetes quantity
+    ingress: Ingress | None
+
+    @property
+    def autoscaled(self) -> bool:
+        return self.workers.max > self.workers.min
+
+
+BUCKET_SLOT = "@@modelyard-bucket@@"
+"""Stands in `serve_config` where the bucket, known only on the cluster, goes; the chart replaces it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole repository."""
+
+    platform: Platform
+    clusters: tuple[Cluster, ...]
+    models: tuple[Model, ...]
+    prestages: tuple[Prestage, ...]
+    services: tuple[Service, ...]
+    bundles: tuple[Bundle, ...]
+    images: Mapping[str, str]  # reference as used -> role, for the catalogue
+    version: str  # of the generator
+
+    def models_on(self, cluster: str) -> tuple[Prestage, ...]:
+        return tuple(p for p in self.prestages if cluster in p.model.clusters)
+
+    def services_on(self, cluster: str) -> tuple[Service, ...]:
+        return tuple(s for s in self.services if cluster in s.clusters)

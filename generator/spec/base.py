@@ -1,0 +1,89 @@
+"""What every node of models.yaml shares: strictness, naming of keys, and the reusable field types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
+from pydantic.alias_generators import to_camel
+
+
+class Node(BaseModel):
+    """A mapping of models.yaml: unknown keys are faults, values keep their YAML type, nothing can be changed."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, use_attribute_docstrings=False
+    )
+
+
+def example(*values: Any, unit: str = "") -> dict[str, Any]:
+    """Arguments of `Field` that document it: examples, and the unit where there is one."""
+    extra: dict[str, Any] = {"x-unit": unit} if unit else {}
+    return {"examples": list(values), "json_schema_extra": extra}
+
+
+T = TypeVar("T")
+Seq = Annotated[tuple[T, ...], Strict(False)]
+"""A YAML list, kept as a tuple."""
+
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63),
+]
+"""A DNS-1035 label: KubeRay and Services want a letter first (KubeRay v1.7.0 validation.go)."""
+
+# The printable characters only: a bidirectional or control character could hide what a reviewer reads.
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+LabelKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$", max_length=317
+    ),
+]
+LabelValue = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)
+]
+
+Cpu = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,3}|[1-9][0-9]{0,5}m)$")]
+"""A Kubernetes CPU quantity in its canonical text form: `2` or `500m`."""
+
+Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}(Mi|Gi|Ti)$")]
+"""A Kubernetes memory quantity in its canonical text form: `8Gi`."""
+
+ImageReference = Annotated[
+    str,
+    StringConstraints(
+        pattern=(
+            r"^[a-z0-9]+([._-][a-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+"
+            r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$"
+        ),
+        max_length=512,
+    ),
+]
+"""A container image by tag, digest or both (OCI distribution reference grammar, lower case host)."""
+
+
+def _pinned(reference: str) -> str:
+    last = reference.rsplit("/", 1)[-1]
+    if "@sha256:" not in last and (":" not in last or last.endswith(":latest")):
+        raise ValueError("an image needs a tag other than `latest`, or a digest")
+    return reference
+
+
+PinnedImage = Annotated[ImageReference, AfterValidator(_pinned)]
+
+
+def described(description: str, *examples: Any, unit: str = "", **kwargs: Any) -> Any:
+    """A pydantic `Field` whose description, example and unit are mandatory in this project."""
+    return Field(description=description, **example(*examples, unit=unit), **kwargs)
+
+
+_NAME_RULE = "lower-case letters, digits and hyphens; a letter first, no hyphen last"
+
+PATTERN_HINTS: dict[str, str] = {
+    r"^[a-z]([-a-z0-9]*[a-z0-9])?$": _NAME_RULE,
+    r"^([1-9][0-9]{0,3}|[1-9][0-9]{0,5}m)$": "whole cores or thousandths as text, such as \"2\" or 500m",
+    r"^[1-9][0-9]{0,4}(Mi|Gi|Ti)$": "a whole number with Mi, Gi or Ti, such as 8Gi",
+}
+"""What a pattern means, for people. A pattern without a row is shown as it is."""

@@ -1,0 +1,61 @@
+"""`models:`, what the platform offers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from generator.spec.base import LabelValue, Name, Node, Seq, Text, described
+
+RepoId = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$", max_length=96
+    ),
+]
+"""A Hub repository, `owner/name` (huggingface_hub v1.28.0 utils/_validators.py, ASCII only)."""
+
+HubRevision = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$", max_length=200)
+]
+FilePattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*?\[][A-Za-z0-9*?._\[\]/-]*$", max_length=200)]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._A-Za-z0-9]+$", max_length=253)]
+
+
+class Source(Node):
+    """Where the weights come from."""
+
+    huggingface: RepoId = described("Repository on the Hugging Face Hub.", "TinyLlama/TinyLlama-1.1B-Chat-v1.0")
+    revision: HubRevision = described(
+        "Branch, tag or commit. What is not a 40-digit commit is pinned by `modelyard lock`.", "main", default="main"
+    )
+    token_secret: SecretName | None = described(
+        "Secret in the platform's namespace that holds a Hub token; needed for gated and private models.",
+        "hf-token",
+        default=None,
+    )
+    token_key: SecretKey = described("Key inside `tokenSecret`.", "token", default="token")
+    allow: Seq[FilePattern] = described(
+        "File patterns to take beside safetensors, configuration and tokenizer; a pickle or Python file only when"
+        " named exactly.",
+        ["*.gguf"],
+        default=(),
+    )
+    ignore: Seq[FilePattern] = described("File patterns to leave out.", ["original/*"], default=())
+
+
+class Model(Node):
+    """One model that the platform offers."""
+
+    name: Name = described("Name that services refer to; part of every path and object name.", "tinyllama")
+    title: Text | None = described("How people call it; shown in Backstage.", "TinyLlama 1.1B Chat", default=None)
+    source: Source = described("Where the weights come from.")
+    cache: Name = described("Cache that holds it.", "s3")
+    clusters: Seq[Name] | None = described(
+        "Clusters where it is staged; all clusters when left out.", ["peeks-hub"], default=None
+    )
+    labels: dict[str, LabelValue] = described(
+        "Free labels for the catalogue, such as a cost centre.", {"team": "search"}, default={}
+    )

@@ -1,0 +1,114 @@
+"""`platform:`, facts that hold for the whole repository."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
+
+from generator.spec.base import Name, Node, PinnedImage, described
+
+Url = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?|ssh://git@[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/-]+|git@[A-Za-z0-9.-]+:[A-Za-z0-9._~/-]+)$",
+        max_length=512,
+    ),
+]
+HttpsUrl = Annotated[
+    str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$", max_length=512)
+]
+GitRevision = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$", max_length=200)
+]
+RelativePath = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=200),
+]
+EntityRef = Annotated[
+    str,
+    StringConstraints(pattern=r"^(user|group):[a-z0-9-]+/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=130),
+]
+RayVersion = Annotated[str, StringConstraints(pattern=r"^[2-9]\.[0-9]+\.[0-9]+$")]
+
+
+class Repository(Node):
+    """The Git repository that Argo CD reads."""
+
+    url: Url = described("Address that Argo CD clones.", "https://git.example.com/platform/gitops.git")
+    revision: GitRevision = described("Branch or tag that Argo CD follows.", "main", default="main")
+    path: RelativePath = described("Folder of the rendered tree inside the repository.", "rendered", default="rendered")
+
+
+class ArgoCD(Node):
+    """Where Argo CD runs and under which project our Applications stand."""
+
+    namespace: Name = described("Namespace of Argo CD.", "argocd", default="argocd")
+    project: Name = described("Name of the AppProject that is rendered.", "modelyard", default="modelyard")
+
+
+class RayImage(Node):
+    """An image that holds Ray and all packages of the application, and the Ray release inside."""
+
+    image: PinnedImage = described(
+        "Image by tag or digest; `modelyard lock` pins a tag to its digest.", "registry.example.com/ml/ray-serve:1.4.0"
+    )
+    ray_version: RayVersion = described("Ray release inside the image; 2.54.0 or newer.", "2.60.0")
+
+
+class Images(Node):
+    """Container images; what is left out comes from the catalogue of defaults."""
+
+    prestage: PinnedImage = described(
+        "Image of the prestage program (serving/prestage/Dockerfile).",
+        "registry.example.com/ml/modelyard-prestage:0.1.0",
+    )
+    cpu: RayImage | None = described("Ray image for services without an accelerator.", default=None)
+    gpu: RayImage | None = described("Ray image for text-generation on an accelerator.", default=None)
+    vllm: RayImage | None = described("Ray image with vLLM (ray[llm]).", default=None)
+
+
+class Code(Node):
+    """How pods get the zip of the serving code."""
+
+    delivery: Literal["config-map", "s3", "url"] = described(
+        "`config-map`: a file mounted from a ConfigMap, nothing else is needed; `s3`: from the model bucket under"
+        " `code/`; `url`: from `baseUrl`.",
+        "config-map",
+        default="config-map",
+    )
+    base_url: HttpsUrl | None = described(
+        "Address under which the files of `rendered/serve/` can be fetched; for `delivery: url`.",
+        "https://artifacts.example.com/serve",
+        default=None,
+    )
+
+
+class Backstage(Node):
+    """The software template that offers the models to developers."""
+
+    owner: EntityRef = described(
+        "Backstage entity that owns the template.", "group:default/platform", default="group:default/platform"
+    )
+    scm: Literal["github", "gitlab"] | None = described(
+        "Which pull-request action the template uses; derived from the host of `repository.url` when left out.",
+        "github",
+        default=None,
+    )
+    catalogue: RelativePath = described(
+        "Path of models.yaml inside the repository.", "models.yaml", default="models.yaml"
+    )
+
+
+class Platform(Node):
+    """Facts that hold for the whole repository."""
+
+    prefix: Name = described(
+        "Prefix of cloud resources: `resource_prefix` of the GitOps Bridge.", "peeks", max_length=32
+    )
+    repository: Repository = described("The Git repository that Argo CD reads.")
+    namespace: Name = described("Namespace of Jobs and services on every cluster.", "ray-system", default="ray-system")
+    argocd: ArgoCD = described("Where Argo CD runs.", default=ArgoCD())
+    images: Images = described("Container images.")
+    code: Code = described("How pods get the serving code.", default=Code())
+    backstage: Backstage | None = described("The Backstage template; left out when absent.", default=None)

@@ -1,0 +1,78 @@
+"""`render` and `check`: the same files, written or compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from generator import assets, compile, report, tree
+from generator.errors import Diagnostic, ExitCode, UserError, exit_code
+from generator.plan import Plan
+from generator.tree import Difference, Tree
+
+
+def render(catalogue: Path, out: Path | None, *, output: str) -> ExitCode:
+    """Compile the catalogue and write the tree."""
+    found = assets.find()
+    plan, warnings = _plan(catalogue, found)
+    folder = _folder(catalogue, out, plan)
+    done = tree.write(folder, compile.files(plan, found))
+    if output == "json":
+        counts = {"written": len(done.written), "removed": len(done.removed), "unchanged": len(done.unchanged)}
+        report.line(json.dumps({"tree": str(folder), **counts, "diagnostics": report.as_data(warnings)}))
+        return ExitCode.OK
+    report.diagnostics(warnings, output=output)
+    report.line(
+        f"{folder}: {len(done.written)} written, {len(done.removed)} removed, {len(done.unchanged)} unchanged"
+        f" ({len(plan.models)} models, {len(plan.services)} services)"
+    )
+    return ExitCode.OK
+
+
+def check(catalogue: Path, out: Path | None, *, output: str) -> ExitCode:
+    """Compile the catalogue and compare the tree."""
+    found = assets.find()
+    plan, warnings = _plan(catalogue, found)
+    folder = _folder(catalogue, out, plan)
+    files = compile.files(plan, found)
+    difference = tree.compare(folder, files)
+    drift = _drift(folder, difference)
+    if output == "json":
+        report.line(json.dumps({"tree": str(folder), "drift": report.as_data(drift), "diagnostics": report.as_data(warnings)}))
+        return exit_code(drift)
+    for text in tree.unified_diff(folder, files, difference) if drift else ():
+        report.line(text.removesuffix("\n"))
+    report.diagnostics((*warnings, *drift), output=output)
+    if not drift:
+        report.line(f"{folder}: {len(files.files)} files, as the catalogue says")
+    return exit_code(drift)
+
+
+def _plan(catalogue: Path, found: assets.Assets) -> tuple[Plan, tuple[Diagnostic, ...]]:
+    planned = compile.plan_catalogue(catalogue, found)
+    if planned.plan is None:
+        raise UserError(planned.diagnostics)
+    return planned.plan, planned.diagnostics
+
+
+def _folder(catalogue: Path, out: Path | None, plan: Plan) -> Path:
+    return out if out is not None else catalogue.parent / plan.platform.root
+
+
+# Kind of difference, what it means, and the way out.
+_DRIFT = (
+    ("added", "is missing", "run `modelyard render`"),
+    ("changed", "is stale", "run `modelyard render`"),
+    ("removed", "is not rendered any more", "run `modelyard render`"),
+    ("edited", "was edited by hand", "put the change into models.yaml, then `git checkout` the file and render"),
+    ("foreign", "is in the way: modelyard did not write it", "move or delete it, then run `modelyard render`"),
+    ("untracked", "is no file of this catalogue", "move it out of the rendered tree, or delete it"),
+)
+
+
+def _drift(folder: Path, difference: Difference) -> tuple[Diagnostic, ...]:
+    return tuple(
+        Diagnostic(message, str(folder / path), hint=hint)
+        for kind, message, hint in _DRIFT
+        for path in getattr(difference, kind)
+    )

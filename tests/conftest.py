@@ -1,0 +1,66 @@
+"""Options and fixtures of all tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Derandomised: the same examples on every machine and every run, so a red build is red for its author too.
+hypothesis.settings.register_profile(
+    "modelyard",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("modelyard")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite the expected files of golden tests"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--update-golden") and os.environ.get("CI"):
+        raise pytest.UsageError("--update-golden is refused under CI: update goldens by hand and review them")
+
+
+@pytest.fixture(scope="session")
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be rewritten rather than compared."""
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session")
+def tools() -> ModuleType:
+    """`.ci/tools.py`, which is a script and no package."""
+    return load_script(ROOT / ".ci" / "tools.py")
+
+
+def load_script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"ci_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def helm(tools: ModuleType) -> Path:
+    """A real helm: `MODELYARD_HELM`, PATH, `.cache/tools`, `.cache/bin`. Without one the test fails."""
+    found: Path | None = tools.find("helm")
+    if found is None:
+        minimum = tools.dotted(tools.MINIMUM["helm"])
+        pytest.fail(f"no helm {minimum} or newer: run `python .ci/tools.py`", pytrace=False)
+    return found

@@ -1,0 +1,141 @@
+"""What CI runs, judged by the linters of those who run CI: actionlint, zizmor, yamllint, shellcheck, all offline."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from generator import assets, scaffold
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(sys.executable).parent
+CHECK = REPOSITORY / ".github" / "actions" / "check"
+YAMLLINT = "{extends: default, rules: {line-length: {max: 120}, document-start: disable, truthy: {check-keys: false}}}"
+
+
+def run(program: str, *arguments: str | Path, cwd: Path = REPOSITORY) -> str:
+    """What the linter says when it finds nothing; fails with all it says otherwise. Skips where it is missing."""
+    found = shutil.which(program, path=f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        pytest.skip(f"{program} is not installed")
+    environment = os.environ | {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([found, *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository just after `modelyard init`."""
+    folder = tmp_path_factory.mktemp("fresh")
+    scaffold.init(folder, assets.find())
+    return folder
+
+
+@pytest.fixture(scope="module", params=["ours", "theirs"])
+def repository(request: pytest.FixtureRequest, fresh: Path) -> Path:
+    return REPOSITORY if request.param == "ours" else fresh
+
+
+def workflows(repository: Path) -> list[Path]:
+    found = sorted((repository / ".github" / "workflows").glob("*.yml"))
+    assert found
+    return found
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def steps(document: Any) -> Iterator[dict[str, Any]]:
+    jobs = document["jobs"].values() if "jobs" in document else [document["runs"]]
+    for job in jobs:
+        yield from job["steps"]
+
+
+def test_actionlint_with_shellcheck(repository: Path) -> None:
+    if shutil.which("shellcheck", path=str(PROGRAMS)) is None:
+        pytest.skip("shellcheck is not installed: actionlint would leave the shell unread")
+    run("actionlint", *workflows(repository))
+
+
+def test_zizmor(repository: Path) -> None:
+    said = run("zizmor", "--offline", "--no-progress", "--persona=pedantic", repository / ".github")
+    assert "No findings to report" in said
+
+
+def test_yamllint(fresh: Path) -> None:
+    files = [p for p in fresh.rglob("*") if p.suffix in (".yml", ".yaml")]
+    assert len(files) == 5
+    ours = [*(REPOSITORY / ".github").rglob("*.yml"), REPOSITORY / ".pre-commit-hooks.yaml"]
+    assert run("yamllint", "--strict", "-d", YAMLLINT, *files, *ours) == ""
+
+
+def test_shellcheck_of_the_action() -> None:
+    run("shellcheck", "--enable=all", "--exclude=SC2250,SC2312", CHECK / "check.sh")
+
+
+def test_rights_are_the_least(repository: Path) -> None:
+    for path in workflows(repository):
+        document = read(path)
+        assert document["permissions"] == {"contents": "read"}
+        assert all("permissions" not in job for job in document["jobs"].values())
+        assert all("timeout-minutes" in job for job in document["jobs"].values())
+
+
+def test_foreign_actions_are_pinned_and_no_expression_meets_a_shell(repository: Path) -> None:
+    documents = [read(path) for path in workflows(repository)]
+    documents += [read(CHECK / "action.yml")] if repository == REPOSITORY else []
+    found = [step for document in documents for step in steps(document)]
+    assert all("${{" not in step.get("run", "") for step in found)
+    used = [step["uses"] for step in found if "uses" in step and not step["uses"].startswith("$/")]
+    assert used
+    assert all(len(name.partition("@")[2]) == 40 for name in used)
+
+
+def test_gitlab_includes_the_job(fresh: Path) -> None:
+    (included,) = read(fresh / ".gitlab-ci.yml")["include"]
+    job = read(fresh / included["local"])["modelyard:check"]
+    assert job["script"] == ["/tmp/modelyard/bin/modelyard check"]
+    assert all(isinstance(line, str) for line in job["before_script"] + job["script"])
+    assert [rule["if"] for rule in job["rules"]] == [
+        '$CI_PIPELINE_SOURCE == "merge_request_event"',
+        "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH",
+    ]
+    assert not job["image"].endswith(":latest")
+
+
+def test_gitlab_shell_lines_pass_shellcheck(fresh: Path, tmp_path: Path) -> None:
+    job = read(fresh / ".gitlab" / "modelyard.yml")["modelyard:check"]
+    script = tmp_path / "job.sh"
+    script.write_text("\n".join(["#!/bin/sh", "set -e", *job["before_script"], *job["script"], ""]))
+    run("shellcheck", script)
+
+
+@pytest.mark.parametrize(("code", "summary"), [(0, False), (1, True), (3, True)])
+def test_action_script_passes_on_the_exit_code(tmp_path: Path, code: int, summary: bool) -> None:
+    """The program is a stand-in here: the script's own contract is to pass on what it says and how it ends."""
+    program = tmp_path / "modelyard"
+    program.write_text(f'#!/bin/sh\necho "$1 in $(basename "$PWD")"\necho \'```\' >&2\nexit {code}\n')
+    program.chmod(0o755)
+    (tmp_path / "a folder").mkdir()
+    page = tmp_path / "summary.md"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "MODELYARD": str(program),
+        "FOLDER": "a folder",
+        "GITHUB_STEP_SUMMARY": str(page),
+    }
+    done = subprocess.run(["bash", CHECK / "check.sh"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (code, "check in a folder\n```\n")
+    assert page.exists() is summary
+    if summary:
+        assert page.read_text() == f"### modelyard check: exit {code}\n\n    check in a folder\n    ```\n\n"

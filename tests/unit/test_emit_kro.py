@@ -1,0 +1,86 @@
+"""The graph makes what the plain chart makes, and its expressions are sound."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from generator import naming
+from generator.emit import kro
+from tests import kro_expand
+
+ROOT = Path(__file__).parents[2]
+VALUES = ROOT / "chart-templates/model-services/ci/two-services-values.yaml"
+NAMESPACE = "models"
+
+
+def template(helm: str, chart: str, values: Path = VALUES) -> list[dict[str, Any]]:
+    """What helm makes of one of our charts."""
+    command = [helm, "template", "release", str(ROOT / "chart-templates" / chart), "-n", NAMESPACE, "-f", str(values)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [doc for doc in yaml.safe_load_all(done.stdout) if doc]
+
+
+def compared(obj: dict[str, Any]) -> dict[str, Any]:
+    """The object without what only Argo CD or only people read."""
+    meta = obj["metadata"]
+    if obj["kind"] != "Ingress":
+        meta = {key: value for key, value in meta.items() if key != "annotations"}
+    return {**obj, "metadata": meta}
+
+
+def by_kind(objects: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(obj["kind"], obj["metadata"]["name"]): compared(obj) for obj in objects}
+
+
+def test_instances_expand_to_what_the_plain_chart_makes(helm: str) -> None:
+    instances = template(helm, "model-services")
+    expanded = [obj for instance in instances for obj in kro_expand.expand(kro.graph(), instance)]
+    assert [i["kind"] for i in instances] == [naming.KRO_KIND] * 2
+    assert by_kind(expanded) == by_kind(template(helm, "ray-service"))
+    assert len(expanded) == 5 + 7
+
+
+@pytest.mark.parametrize("text", sorted(set(kro_expand.expressions(kro.graph()))))
+def test_every_expression_parses(text: str) -> None:
+    names = ["schema", *(resource["id"] for resource in kro.graph()["spec"]["resources"])]
+    kro_expand.compiled(text, names + ["c"])
+
+
+def test_readiness_is_that_of_the_real_objects() -> None:
+    ready = {r["id"]: r.get("readyWhen") for r in kro.graph()["spec"]["resources"]}
+    assert all(text.startswith("${" + name + ".status.") for name, texts in ready.items() for text in texts or ())
+    assert ready["rayService"] is not None and ready["claim"] is not None
+    service = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    assert kro_expand.evaluate(ready["rayService"][0], {"rayService": service}) is True
+    service["status"]["conditions"][0]["status"] = "False"
+    assert kro_expand.evaluate(ready["rayService"][0], {"rayService": service}) is False
+
+
+def test_every_field_is_required_or_has_a_default() -> None:
+    def leaves(node: Any, path: str = "") -> Any:
+        for key, value in node.items():
+            yield from leaves(value, f"{path}.{key}") if isinstance(value, dict) else [(f"{path}.{key}", value)]
+
+    schema = kro.graph()["spec"]["schema"]
+    undecided = [path for path, kind in leaves(schema["spec"]) if "default=" not in kind and "required=true" not in kind]
+    assert undecided == []
+
+
+def test_only_namespaced_children_and_no_owner_of_the_volume() -> None:
+    for resource in kro.graph()["spec"]["resources"]:
+        meta = resource["template"]["metadata"]
+        assert "ownerReferences" not in meta
+        assert ("namespace" in meta) is (resource["template"]["kind"] != "PersistentVolume")
+
+
+def test_the_controller_may_make_every_child() -> None:
+    rights = {(group, kind) for rule in kro.cluster_role()["rules"] for group in rule["apiGroups"] for kind in rule["resources"]}
+    for resource in kro.graph()["spec"]["resources"]:
+        api, kind = resource["template"]["apiVersion"], resource["template"]["kind"].lower()
+        plural = kind[:-1] + "ies" if kind.endswith("y") else kind + ("es" if kind.endswith("s") else "s")
+        assert (api.rpartition("/")[0], plural) in rights, plural

@@ -1,0 +1,333 @@
+"""The modules are what a security review asks for, and the variables are those of the catalogue."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+
+from generator.assets import find
+from generator.emit import terraform
+from generator.naming import CLUSTER_NAME
+from tests.unit import plans
+
+SOURCE = Path(__file__).parents[2] / "chart-templates/terraform"
+MODULES = ("model-bucket", "cluster-access")
+SOURCES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.tf"))
+
+
+def tree(**changes: Any) -> dict[str, bytes]:
+    return dict(terraform.emit(plans.example_plan(**changes), find()))
+
+
+def variables(name: str = "peeks-hub", **changes: Any) -> dict[str, Any]:
+    return dict(json.loads(tree(**changes)[f"terraform/{name}.tfvars.json"]))
+
+
+@cache
+def module(name: str) -> dict[str, list[Any]]:
+    """All files of a module parsed: block type to blocks, strings without the quotes of the source."""
+    merged: dict[str, list[Any]] = {}
+    for path in sorted((SOURCE / name).glob("*.tf")):
+        with path.open() as file:
+            for kind, blocks in unquoted(hcl2.load(file)).items():
+                if isinstance(blocks, list):
+                    merged.setdefault(kind, []).extend(blocks)
+    return merged
+
+
+def unquoted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {unquoted(key): unquoted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unquoted(item) for item in value]
+    return value[1:-1] if isinstance(value, str) and value[:1] == value[-1:] == '"' else value
+
+
+def blocks(name: str, kind: str, *labels: str) -> list[dict[str, Any]]:
+    found: list[Any] = module(name)[kind]
+    for label in labels:
+        found = [block[label] for block in found if label in block]
+    return found
+
+
+def one(name: str, kind: str, *labels: str) -> dict[str, Any]:
+    (block,) = blocks(name, kind, *labels)
+    return block
+
+
+def actions(statements: list[dict[str, Any]]) -> set[str]:
+    return {action for statement in statements for action in statement.get("actions", ())}
+
+
+def conditions(statement: dict[str, Any]) -> dict[str, tuple[str, Any]]:
+    return {c["variable"]: (c["test"], c["values"]) for c in statement["condition"]}
+
+
+def test_static_files_are_copied_byte_for_byte() -> None:
+    files = tree()
+    for path in [*SOURCES, "README.md"]:
+        assert files[f"terraform/{path}"] == (SOURCE / path).read_bytes()
+    assert {f"terraform/{path}" for path in SOURCES} == {path for path in files if path.endswith(".tf")}
+
+
+def test_what_terraform_left_in_a_checkout_is_not_copied(tmp_path: Path) -> None:
+    folder = tmp_path / "chart-templates/terraform/model-bucket"
+    (folder / ".terraform").mkdir(parents=True)
+    for name in ("main.tf", "terraform.tfstate", ".terraform/modules.json"):
+        (folder / name).write_text("x")
+    files = dict(terraform.emit(plans.example_plan(), replace(find(), root=tmp_path)))
+    assert [path for path in files if "model-bucket/" in path] == ["terraform/model-bucket/main.tf"]
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_every_file_parses(path: str) -> None:
+    with (SOURCE / path).open() as file:
+        assert hcl2.load(file)
+
+
+def test_formatting_is_canonical() -> None:
+    program = shutil.which("terraform")
+    if program is None:
+        assert all("\t" not in (SOURCE / path).read_text() for path in SOURCES)
+        return
+    command = [program, "fmt", "-check", "-recursive", "-diff", str(SOURCE)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_versions_are_bounded_and_the_account_is_guarded(name: str) -> None:
+    settings = one(name, "terraform")
+    (providers,) = settings["required_providers"]
+    assert settings["required_version"] == ">= 1.9, < 2.0"
+    assert providers["aws"] == {"source": "hashicorp/aws", "version": ">= 6.0, < 7.0"}
+    assert one(name, "provider", "aws")["allowed_account_ids"] == ["${var.aws_account_id}"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_variables_and_outputs_are_described(name: str) -> None:
+    for kind in ("variable", "output"):
+        for block in module(name)[kind]:
+            ((label, body),) = block.items()
+            assert len(body["description"]) > 15, label
+            assert kind == "output" or "type" in body, label
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_variable_is_used_and_every_use_is_declared(name: str) -> None:
+    text = "".join(path.read_text() for path in (SOURCE / name).glob("*.tf"))
+    declared = {label for block in module(name)["variable"] for label in block}
+    assert set(re.findall(r"\bvar\.([a-z0-9_]+)", text)) == declared
+
+
+def test_bucket_is_closed_to_the_public() -> None:
+    block = one("model-bucket", "resource", "aws_s3_bucket_public_access_block", "models")
+    switches = ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets")
+    assert [block[switch] for switch in switches] == [True] * 4
+    (rule,) = one("model-bucket", "resource", "aws_s3_bucket_ownership_controls", "models")["rule"]
+    assert rule["object_ownership"] == "BucketOwnerEnforced"
+
+
+def test_bucket_refuses_plain_http() -> None:
+    (statement,) = one("model-bucket", "data", "aws_iam_policy_document", "tls_only")["statement"]
+    assert (statement["effect"], statement["actions"]) == ("Deny", ["s3:*"])
+    assert statement["resources"] == ["${each.value.arn}", "${each.value.arn}/*"]
+    assert statement["principals"][0]["identifiers"] == ["*"]
+    assert conditions(statement) == {"aws:SecureTransport": ("Bool", ["false"])}
+    assert "tls_only" in one("model-bucket", "resource", "aws_s3_bucket_policy", "models")["policy"]
+
+
+def test_bucket_is_encrypted_and_versioned() -> None:
+    kind = "aws_s3_bucket_server_side_encryption_configuration"
+    (rule,) = one("model-bucket", "resource", kind, "models")["rule"]
+    (default,) = rule["apply_server_side_encryption_by_default"]
+    assert rule["bucket_key_enabled"] is True
+    assert '"AES256"' in default["sse_algorithm"] and '"aws:kms"' in default["sse_algorithm"]
+    assert default["kms_master_key_id"] == "${var.kms_key_arn}"
+    versioning = one("model-bucket", "resource", "aws_s3_bucket_versioning", "models")
+    assert versioning["versioning_configuration"][0]["status"] == "Enabled"
+
+
+def test_bucket_cannot_be_destroyed() -> None:
+    bucket = one("model-bucket", "resource", "aws_s3_bucket", "models")
+    assert bucket["force_destroy"] is False
+    assert bucket["lifecycle"][0]["prevent_destroy"] is True
+
+
+def test_lifecycle_cleans_up_and_never_archives() -> None:
+    rules = one("model-bucket", "resource", "aws_s3_bucket_lifecycle_configuration", "models")["rule"]
+    assert all(rule["status"] == "Enabled" and "filter" in rule for rule in rules)
+    assert [r["abort_incomplete_multipart_upload"][0]["days_after_initiation"] for r in rules[:1]] == [7]
+    assert "noncurrent_days" in rules[1]["noncurrent_version_expiration"][0]
+    assert not {key for rule in rules for key in rule if "transition" in key or key == "expiration"}
+    assert not blocks("model-bucket", "resource", "aws_s3_bucket_intelligent_tiering_configuration")
+
+
+def test_only_its_service_account_takes_a_role() -> None:
+    (statement,) = one("cluster-access", "data", "aws_iam_policy_document", "trust")["statement"]
+    assert statement["actions"] == ["sts:AssumeRole", "sts:TagSession"]
+    (principal,) = statement["principals"]
+    assert (principal["type"], principal["identifiers"]) == ("Service", ["pods.eks.amazonaws.com"])
+    assert conditions(statement) == {
+        "aws:SourceAccount": ("StringEquals", ["${var.aws_account_id}"]),
+        "aws:SourceArn": ("ArnEquals", ["${local.cluster_arn}"]),
+        "aws:RequestTag/kubernetes-namespace": ("StringEquals", ["${each.value.namespace}"]),
+        "aws:RequestTag/kubernetes-service-account": ("StringEquals", "${each.value.service_accounts}"),
+    }
+
+
+def test_readers_read_under_their_prefixes_only() -> None:
+    document = one("cluster-access", "data", "aws_iam_policy_document", "read")
+    listing, reading = document["statement"]
+    assert actions(document["statement"]) == {"s3:ListBucket", "s3:GetObject"}
+    test, prefixes = conditions(listing)["s3:prefix"]
+    assert test == "StringLike"
+    assert "/*" in prefixes and "reads[each.key]" in prefixes
+    assert "reads[each.key]" in reading["resources"]
+
+
+def test_writer_never_deletes_and_writes_models_only() -> None:
+    document = one("cluster-access", "data", "aws_iam_policy_document", "write")
+    writing, uploads = document["statement"]
+    assert actions([writing]) == {"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"}
+    assert "/models/*" in writing["resources"]
+    assert actions([uploads]) == {"s3:ListBucketMultipartUploads"}
+
+
+def test_keys_are_used_through_s3_only() -> None:
+    for name, action in (("read", "kms:Decrypt"), ("write", "kms:GenerateDataKey")):
+        (dynamic,) = one("cluster-access", "data", "aws_iam_policy_document", name)["dynamic"]
+        (content,) = dynamic["statement"]["content"]
+        assert content["actions"] == [action]
+        assert content["resources"] == ["${statement.value}"]
+        assert set(conditions(content)) == {"kms:ViaService"}
+
+
+def test_no_policy_has_a_wildcard_action_or_a_managed_policy() -> None:
+    text = (SOURCE / "cluster-access/main.tf").read_text()
+    assert not re.search(r'"(s3|kms|sts|iam):[A-Za-z]*\*', text)
+    assert "Delete" not in re.sub(r"#.*", "", text)
+    assert "arn:aws:" not in text
+    assert "policy_attachment" not in text and "managed_policy" not in text
+
+
+def test_role_names_fit() -> None:
+    role = one("cluster-access", "resource", "aws_iam_role", "this")
+    assert role["name"] == "${local.role_prefix}-${each.key}"
+    longest = "x" * 32 + "-" + "c" * CLUSTER_NAME.characters + "-model-writer"
+    assert len(longest) <= 64
+    assert '"${var.prefix}-${var.cluster}-model' in (SOURCE / "cluster-access/main.tf").read_text()
+
+
+def test_state_of_one_cluster_is_not_applied_to_another() -> None:
+    (lifecycle,) = one("cluster-access", "resource", "aws_iam_role", "this")["lifecycle"]
+    assert "terraform.workspace" in lifecycle["precondition"][0]["condition"]
+
+
+def test_addons_wait_for_the_identity_of_their_pods() -> None:
+    driver = one("cluster-access", "resource", "aws_eks_addon", "s3_csi_driver")
+    assert "${aws_eks_pod_identity_association.this}" in driver["depends_on"]
+    assert blocks("cluster-access", "variable", "install_s3_csi_driver")[0]["default"] is False
+    assert blocks("cluster-access", "variable", "install_pod_identity_agent")[0]["default"] is False
+
+
+def test_variables_of_the_example() -> None:
+    assert variables() == {
+        "bucket_names": [],
+        "cluster": "peeks-hub",
+        "derive_bucket_name": True,
+        "driver_credentials": True,
+        "namespace": "ray-system",
+        "prefix": "peeks",
+        "prestage_service_account": "modelyard-prestage",
+        "read_code": False,
+        "service_accounts": [],
+    }
+    assert variables("model-bucket") == {"bucket_names": [], "derive_bucket_name": True, "prefix": "peeks"}
+
+
+VALUES = {
+    "aws_account_id": "123456789012",
+    "aws_region": "us-west-2",
+    "aws_cluster_name": "peeks-hub-eks",
+    "resource_prefix": "p2",
+}
+
+
+def test_stated_values_become_variables() -> None:
+    clusters = (replace(plans.CLUSTER, values=VALUES),)
+    seen = variables(clusters=clusters)
+    assert {key: seen[key] for key in terraform.STATED} == {key: VALUES[key] for key in terraform.STATED}
+    assert seen["prefix"] == "p2"
+    assert variables("model-bucket", clusters=clusters) == {
+        "aws_account_id": "123456789012",
+        "aws_region": "us-west-2",
+        "bucket_names": [],
+        "derive_bucket_name": True,
+        "prefix": "p2",
+    }
+
+
+def test_a_cluster_chosen_by_name_is_known_by_it() -> None:
+    clusters = (replace(plans.CLUSTER, destination="peeks-hub"),)
+    assert variables(clusters=clusters)["aws_cluster_name"] == "peeks-hub"
+    assert "aws_cluster_name" not in variables()
+
+
+def test_clusters_that_differ_leave_the_bucket_variables_open() -> None:
+    other = replace(plans.CLUSTER, name="east", values={**VALUES, "aws_region": "us-east-1"})
+    clusters = (replace(plans.CLUSTER, values=VALUES), other)
+    everywhere = tuple(replace(m, clusters=("east", "peeks-hub")) for m in (plans.MISTRAL, plans.TINYLLAMA))
+    shared = variables("model-bucket", clusters=clusters, models=everywhere)
+    assert shared["aws_account_id"] == "123456789012" and "aws_region" not in shared
+    assert variables("east", clusters=clusters, models=everywhere)["aws_region"] == "us-east-1"
+
+
+@pytest.mark.parametrize(
+    ("credentials", "code_by", "accounts", "driver", "code"),
+    [
+        ("driver", "config-map", [], True, False),
+        ("driver", "s3", ["chat-ray", "mistral-ray"], True, True),
+        ("pod", "config-map", ["chat-ray", "mistral-ray"], False, False),
+        ("pod", "s3", ["chat-ray", "mistral-ray"], False, True),
+    ],
+)
+def test_who_reads(credentials: str, code_by: str, accounts: list[str], driver: bool, code: bool) -> None:
+    cache = replace(plans.S3, credentials=credentials)
+    models = tuple(replace(m, cache=cache) for m in (plans.MISTRAL, plans.TINYLLAMA))
+    services = tuple(replace(s, cache=cache, code_by=code_by) for s in (plans.CHAT, plans.MISTRAL_SERVICE))
+    seen = variables(models=models, services=services)
+    assert seen["service_accounts"] == accounts
+    assert (seen["driver_credentials"], seen["read_code"]) == (driver, code)
+
+
+def test_named_buckets() -> None:
+    named = replace(plans.TINYLLAMA, cache=replace(plans.S3, name="own", bucket="example-models"))
+    services = (replace(plans.CHAT, cache=named.cache),)
+    seen = variables(models=(named,), services=services)
+    assert (seen["bucket_names"], seen["derive_bucket_name"]) == (["example-models"], False)
+    both = variables("model-bucket", models=(named, plans.MISTRAL))
+    assert (both["bucket_names"], both["derive_bucket_name"]) == (["example-models"], True)
+
+
+def test_variables_are_declared_and_open_ones_have_no_default() -> None:
+    for name, path in (("model-bucket", "model-bucket"), ("cluster-access", "peeks-hub")):
+        declared = {label: body for block in module(name)["variable"] for label, body in block.items()}
+        given = variables(path)
+        assert given.keys() <= declared.keys()
+        required = {label for label, body in declared.items() if "default" not in body}
+        assert required - given.keys() <= set(terraform.STATED)
+
+
+def test_nothing_without_buckets_on_eks() -> None:
+    assert tree(models=(), services=()) == {}
+    assert tree(clusters=(replace(plans.CLUSTER, provider="other"),)) == {}
