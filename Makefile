@@ -40,10 +40,11 @@ check: .venv/.core
 
 lint: .venv/.all
 	@echo 'lint: ruff, mypy'
-	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff check --quiet --output-format concise
 	@$(BIN)/ruff format --quiet --check || { echo 'lint: run `make format`'; exit 1; }
 	@$(BIN)/mypy
 	@MYPYPATH=.ci $(BIN)/mypy .ci/*.py
+	@for app in serving/*/; do MYPYPATH=$$app $(BIN)/mypy $$app || exit 1; done
 
 format: .venv/.all
 	@$(BIN)/ruff check --fix
@@ -52,7 +53,7 @@ format: .venv/.all
 bench: .venv/.all
 	@$(TOOLS); for name in $(BENCHMARKS); do echo "bench: $$name"; python -m benchmarks.$$name || exit 1; done
 
-scan: .venv/.core
+scan: .venv/.all
 	@$(TOOLS); python .ci/scan.py
 
 clean:

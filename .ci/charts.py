@@ -28,11 +28,7 @@ class Release:
     def name(self) -> str:
         """What the values belong to: `<cluster>` or `ci/<file>`."""
         first = self.values[0]
-        return (
-            first.parent.name
-            if self.chart in first.parents
-            else first.relative_to(self.chart.parents[1]).parts[1]
-        )
+        return first.parent.name if self.chart in first.parents else first.relative_to(self.chart.parents[1]).parts[1]
 
     def arguments(self) -> list[str]:
         files = [word for path in self.values for word in ("-f", str(path))]

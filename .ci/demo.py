@@ -79,14 +79,8 @@ def commit() -> str:
     settings = [word for key, value in GIT.items() for word in ("-c", f"{key}={value}")]
     run("git", *settings, "init", "--quiet", "--initial-branch", "main")
     run("git", *settings, "add", "--all")
-    run(
-        "git",
-        *settings,
-        "commit",
-        "--quiet",
-        "--message",
-        f"Render models.yaml with {run(MODELYARD, '--version')}",
-    )
+    message = f"Render models.yaml with modelyard {run(MODELYARD, '--version').split()[-1]}"
+    run("git", *settings, "commit", "--quiet", "--message", message)
     return run("git", "rev-parse", "--short", "HEAD")
 
 
@@ -106,9 +100,7 @@ def rows(from_charts: int) -> Iterator[Row]:
     for folder, family in FAMILIES.items():
         own = [path for path in files if family_of(path) == folder]
         if own:
-            yield Row(
-                family, len(own), objects_of(folder, own, from_charts), sum(p.stat().st_size for p in own)
-            )
+            yield Row(family, len(own), objects_of(folder, own, from_charts), sum(p.stat().st_size for p in own))
 
 
 def family_of(path: Path) -> str:
@@ -128,9 +120,7 @@ def table(lines: list[Row]) -> Iterator[str]:
     for row in lines:
         objects = "" if row.objects is None else str(row.objects)
         yield f"  {row.family:<{width}}  {row.files:>5}  {objects:>7}  {row.size:>9,}"
-    total = Row(
-        "all", sum(r.files for r in lines), sum(r.objects or 0 for r in lines), sum(r.size for r in lines)
-    )
+    total = Row("all", sum(r.files for r in lines), sum(r.objects or 0 for r in lines), sum(r.size for r in lines))
     yield f"  {total.family:<{width}}  {total.files:>5}  {total.objects:>7}  {total.size:>9,}"
 
 
@@ -140,18 +130,18 @@ def report(made: Counter[str], head: str) -> None:
     print()
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(made.items()))
     print(f"The charts make for the clusters: {kinds}.")
-    print(f"The repository is {DEMO.relative_to(CHECKOUT)}, commit {head}: start with rendered/README.md.")
+    print(f"The repository is {os.path.relpath(DEMO)}, commit {head}: start with rendered/README.md.")
     print()
     print("Next: change models.yaml, `make render`, `git diff rendered`. Your own repository:")
-    print(f"  {MODELYARD.relative_to(CHECKOUT)} init ../my-platform")
+    print(f"  {os.path.relpath(MODELYARD)} init ../my-platform")
 
 
 def demo() -> None:
     step("helm")
     (helm,) = tools.ensure(["helm"])
-    step(f"modelyard render: models.yaml -> {TREE.relative_to(CHECKOUT)}")
+    step(f"modelyard render: models.yaml -> {os.path.relpath(TREE)}")
     copy_inputs()
-    run(MODELYARD, "render")
+    print(run(MODELYARD, "render"))
     head = commit()
     step("modelyard check: the commit is what models.yaml says")
     run(MODELYARD, "check")

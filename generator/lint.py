@@ -77,13 +77,9 @@ def _files(tree: Path, found: list[Diagnostic]) -> Iterator[Object]:
         inside = path.relative_to(tree)
         if any(part in _TEMPLATES for part in inside.parts[:-1]):
             continue
-        try:
-            document = yamlio.load_file(path, str(path), RENDERED).data
-        except UserError as error:
-            found += error.diagnostics
-            continue
-        if "apiVersion" in document and "kind" in document and inside.parts[0] != "charts":
-            yield Object(str(path), document)
+        for obj in _documents(path.read_text(encoding="utf-8"), str(path), found):
+            if "apiVersion" in obj.document and "kind" in obj.document and inside.parts[0] != "charts":
+                yield obj
 
 
 def _charts(tree: Path, helm: str, found: list[Diagnostic]) -> Iterator[Object]:
@@ -99,7 +95,7 @@ def _charts(tree: Path, helm: str, found: list[Diagnostic]) -> Iterator[Object]:
 
 
 def _documents(text: str, origin: str, found: list[Diagnostic]) -> Iterator[Object]:
-    """The objects of helm's output: documents behind `---`, some of them only comments."""
+    """The documents of a stream, without those that hold comments only. Faults count lines inside their document."""
     for part in re.split(r"^---$", text, flags=re.MULTILINE):
         if any(line and not line.startswith("#") for line in part.splitlines()):
             try:

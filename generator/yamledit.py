@@ -1,11 +1,12 @@
 """Edits of a YAML text that leave every other byte as it is: comments, blank lines, quotes, line ends.
 
-libyaml's events say where things stand, the writer renders what is new, and the strict reader proves the result.
+libyaml's events say where things stand, the writer renders what is new, the strict reader proves the result.
 """
 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,7 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A key of the top level with the events of its value."""
+    """A key of the top level with the events of its value; with the first of them where it is not asked for."""
 
     key: Any
     value: tuple[Any, ...]
@@ -50,7 +51,7 @@ def append_item(text: str, key: str, item: Mapping[str, object], file: str = FIL
     """
     old = yamlio.load(text, file).data
     body = text.removeprefix(_BOM)
-    top, entries = _top_level(body)
+    top, entries = _top_level(body, key)
     found = next((entry for entry in entries if entry.key.value == key), None)
     if top.flow_style:
         raise _refused(file, top, (), "the file is one mapping in braces", "write it in block style")
@@ -65,25 +66,25 @@ def append_item(text: str, key: str, item: Mapping[str, object], file: str = FIL
         raise _refused(file, found.value[0], (key,), "the list is written in brackets", hint)
     else:
         raise _refused(file, found.value[0], (key,), "not a list", "write `- ` items under it")
-    return _proved(text, new, {**old, key: [*(old.get(key) or []), item]}, (key,), file)
+    items = [*(old.get(key) or []), item]
+    return _proved(text, new, {**old, key: items}, (key, len(items) - 1), file)
 
 
 def set_scalar(text: str, place: Place, value: str | int | bool | None, file: str = FILE) -> str:
     """`text` with `value` for the scalar at `place`. Raises UserError where there is none on one line."""
     document = yamlio.load(text, file)
     body = text.removeprefix(_BOM)
-    event = _scalar_at(body, document.locate(place), document.locate_key(place))
-    if event is None or event.style in ("|", ">") or event.start_mark.line != event.end_mark.line:
-        at = document.fault(place, "no value on one line", "write the value behind its key")
-        raise UserError((at,))
+    at = document.locate(place)
+    # No key and no collection starts where a value does, so the place tells the event.
+    event: Any = next(e for e in _events(body) if isinstance(e, events.NodeEvent) and start_of(e) == at)
+    if isinstance(_at(document.data, place), dict | list) or event.start_mark.line != event.end_mark.line:
+        raise UserError((document.fault(place, "no value on one line", "write the value behind its key"),))
     new = yamlio.dump(value).decode().rstrip("\n")
     if isinstance(value, str) and not (is_plain(value) and "," not in value):  # a comma ends it inside braces
         new = double_quoted(value)
     start, end = event.start_mark.index, event.end_mark.index
-    gap = " " if start == end else ""
-    return _proved(
-        text, body[:start] + gap + new + body[end:], _with(document.data, place, value), place, file
-    )
+    gap = " " if body[start - 1 : end] == ":" else ""
+    return _proved(text, body[:start] + gap + new + body[end:], _with(document.data, place, value), place, file)
 
 
 def _refused(file: str, event: Any, place: Place, message: str, hint: str) -> UserError:
@@ -97,20 +98,24 @@ def _proved(text: str, new: str, data: Mapping[str, Any], place: Place, file: st
         loaded = yamlio.load(new, file).data
     except UserError as error:  # the lines would be those of a text that nobody has
         raise UserError(replace(fault, line=0, column=0) for fault in error.diagnostics) from error
-    # JSON text, because True == 1 == 1.0 and because the order of the keys counts too.
-    if json.dumps(loaded) != json.dumps(data, default=dict):
+    # JSON for what is new, because True == 1 == 1.0, tuples come back as lists, and the order of keys counts.
+    wanted = json.loads(json.dumps(_at(data, place), default=dict))
+    if json.dumps(wanted) != json.dumps(_at(loaded, place)) or loaded != _with(data, place, wanted):
         message = "the file is laid out so that it cannot be edited without changing what it says"
         raise UserError((Diagnostic(message, file, path=dotted(place), hint="make the change by hand"),))
     return _BOM + new if text.startswith(_BOM) else new
 
 
-def _top_level(text: str) -> tuple[Any, list[_Entry]]:
-    """The start of the top-level mapping and its entries."""
+def _top_level(text: str, key: str) -> tuple[Any, list[_Entry]]:
+    """The start of the top-level mapping and its entries, that of `key` in full."""
     stream = _events(text)
     top = next(event for event in stream if isinstance(event, events.MappingStartEvent))
     entries = []
-    while isinstance(key := next(stream), events.ScalarEvent):
-        entries.append(_Entry(key, tuple(_node(stream))))
+    while isinstance(name := next(stream), events.ScalarEvent):
+        node = _node(stream)
+        first = next(node)
+        rest = tuple(node) if name.value == key else deque(node, maxlen=0)
+        entries.append(_Entry(name, (first, *rest)))
     return top, entries
 
 
@@ -124,19 +129,20 @@ def _node(stream: Iterator[Any]) -> Iterator[Any]:
     depth = 0
     for event in stream:
         yield event
-        depth += isinstance(event, events.CollectionStartEvent) - isinstance(event, events.CollectionEndEvent)
+        if type(event) is not events.ScalarEvent:
+            depth += 1 if isinstance(event, events.CollectionStartEvent) else -1
         if not depth:
             return
 
 
-def _scalar_at(text: str, at: yamlio.Position, key_at: yamlio.Position) -> Any:
-    """The scalar event that starts at `at`; None where a collection does, or only the key `key_at` stands there."""
-    if at == key_at:
-        return None
-    for event in _events(text):
-        if isinstance(event, events.NodeEvent) and start_of(event) == at:
-            return event if isinstance(event, events.ScalarEvent) else None
-    return None
+def _at(data: Any, place: Place) -> Any:
+    """The value at `place`; an empty mapping where there is none."""
+    for part in place:
+        known = data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
+        if part not in known:
+            return {}
+        data = data[part]
+    return data
 
 
 def _with(data: Any, place: Place, value: object) -> Any:
@@ -173,6 +179,8 @@ def _with_new_list(text: str, key: str, item: Mapping[str, object], top: Any, en
     """`text` with the list at its end, behind a blank line where the last key has one before it."""
     lines = text.split("\n")
     last = len(lines) - 1 if lines[-1] else len(lines) - 2
+    for marker in {"...", "...\r"} & set(lines):
+        last = lines.index(marker) - 1
     starts = [entry.key.start_mark.line for entry in entries]
     spaced = bool(lines[last].strip()) and len(starts) > 1 and _is_spaced(lines, starts[-1])
     name = yamlio.dump({key: []}).decode().removesuffix(" []\n")
@@ -183,7 +191,7 @@ def _with_new_list(text: str, key: str, item: Mapping[str, object], top: Any, en
 def _dash_column(top: Any, entries: list[_Entry]) -> int:
     """Where the dashes of a new list stand: as in the file's other lists, else two columns in."""
     columns = (entry.value[0].start_mark.column for entry in entries if entry.is_block_list)
-    return next(columns, top.start_mark.column + 2)
+    return int(next(columns, top.start_mark.column + 2))
 
 
 def _children(value: tuple[Any, ...]) -> Iterator[Any]:
@@ -195,9 +203,9 @@ def _children(value: tuple[Any, ...]) -> Iterator[Any]:
 
 def _last_line(value: tuple[Any, ...], lines: list[str]) -> int:
     """The index of the last line that a block list's content stands on."""
-    leaf = next(e for e in reversed(value) if isinstance(e, events.ScalarEvent) or _closes_flow(e, lines))
-    end = leaf.end_mark
-    if not isinstance(leaf, events.ScalarEvent) or leaf.style not in ("|", ">"):
+    leaf: Any = next(e for e in reversed(value) if isinstance(e, events.ScalarEvent) or _closes_flow(e))
+    end: Any = leaf.end_mark
+    if getattr(leaf, "style", None) not in ("|", ">"):
         return int(end.line)
     last = end.line if end.column else end.line - 1
     keeps = "+" in lines[leaf.start_mark.line][leaf.start_mark.column :].split("#")[0]
@@ -206,13 +214,10 @@ def _last_line(value: tuple[Any, ...], lines: list[str]) -> int:
     return int(last)
 
 
-def _closes_flow(event: Any, lines: list[str]) -> bool:
+def _closes_flow(event: Any) -> bool:
     """Whether the event is a closing bracket or brace: the end of a block has no width."""
-    start, end = event.start_mark, event.end_mark
-    return isinstance(event, events.CollectionEndEvent) and (start.line, start.column) != (
-        end.line,
-        end.column,
-    )
+    has_width: bool = event.start_mark.index != event.end_mark.index
+    return has_width and isinstance(event, events.CollectionEndEvent)
 
 
 def _last_line_of_list(lines: list[str], last: int, column: int) -> int:
@@ -229,9 +234,13 @@ def _last_line_of_list(lines: list[str], last: int, column: int) -> int:
 def _is_spaced(lines: list[str], start: int) -> bool:
     """Whether a blank line stands before line `start` and the comments right above it."""
     before = start - 1
-    while before >= 0 and lines[before].lstrip().startswith(("#", "- #")):
+    while before >= 0 and _is_comment_or_dash(lines[before].strip()):
         before -= 1
     return before >= 0 and not lines[before].strip()
+
+
+def _is_comment_or_dash(line: str) -> bool:
+    return line == "-" or line.startswith(("#", "- #"))
 
 
 def _inserted(

@@ -25,9 +25,7 @@ hypothesis.settings.load_profile("modelyard")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--update-golden", action="store_true", help="rewrite the expected files of golden tests"
-    )
+    parser.addoption("--update-golden", action="store_true", help="rewrite the expected files of golden tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,9 +15,11 @@ from generator.assets import Assets
 from generator.catalog import ADDONS, Chart
 from generator.emit.charts import SERVICE_CHARTS, prestage_values_path, services_folder
 from generator.plan import Cluster, Plan
-from generator.yamlio import dump
+from generator.yamlio import dump, dump_all
 
 APPLICATIONS = "bootstrap/applications"
+ROOT = "modelyard-root"
+IN_CLUSTER = "https://kubernetes.default.svc"
 ADDONS_PROJECT_SUFFIX = "-addons"
 SYNC_OPTIONS = ["CreateNamespace=true", "ServerSideApply=true", "SkipDryRunOnMissingResource=true", "PruneLast=true"]
 RESTRICTED = {
@@ -32,7 +34,7 @@ RAY_DIFFERENCES = [
 
 def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
     """`bootstrap/`: what is applied by hand (root.yaml, argocd-cm.yaml), and what root.yaml syncs."""
-    yield "bootstrap/root.yaml", dump(_root(plan))
+    yield "bootstrap/root.yaml", dump_all([_root_project(plan), _root(plan)])
     yield "bootstrap/argocd-cm.yaml", dump(_health(plan, assets))
     for name, document in _applications(plan):
         yield f"{APPLICATIONS}/{name}.yaml", dump(document)
@@ -66,20 +68,37 @@ def _metadata(plan: Plan, name: str, wave: int = 0) -> dict[str, Any]:
     }
 
 
+def _root_project(plan: Plan) -> dict[str, Any]:
+    """The root Application may make projects and ApplicationSets where Argo CD runs, and nothing else."""
+    kinds = [("argoproj.io", "AppProject"), ("argoproj.io", "ApplicationSet")]
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AppProject",
+        "metadata": _metadata(plan, ROOT),
+        "spec": {
+            "description": "What starts the model catalogue",
+            "sourceRepos": [plan.platform.repo_url],
+            "destinations": [{"server": IN_CLUSTER, "namespace": plan.platform.argocd_namespace}],
+            "clusterResourceWhitelist": [],
+            "namespaceResourceWhitelist": _kinds(kinds),
+        },
+    }
+
+
 def _root(plan: Plan) -> dict[str, Any]:
     platform = plan.platform
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Application",
-        "metadata": _metadata(plan, "modelyard"),
+        "metadata": _metadata(plan, ROOT),
         "spec": {
-            "project": "default",
+            "project": ROOT,
             "source": {
                 "repoURL": platform.repo_url,
                 "targetRevision": platform.repo_revision,
                 "path": f"{platform.root}/{APPLICATIONS}",
             },
-            "destination": {"server": "https://kubernetes.default.svc", "namespace": platform.argocd_namespace},
+            "destination": {"server": IN_CLUSTER, "namespace": platform.argocd_namespace},
             "syncPolicy": _sync(["ServerSideApply=true", "PruneLast=true"]),
         },
     }

@@ -22,7 +22,7 @@ from generator.yamlio import dump, dump_all
 
 NAME = "ray-serve"
 ITEM = "${{ values.service | dump }}"
-"""The new service: JSON, which is YAML in block and in flow style, whatever it holds."""
+"""The new service, behind `- `: JSON, which is YAML whatever it holds."""
 
 EXTENSION = ".njk"
 """Suffix of skeleton files, which fetch:template takes off: no other tool takes the file for a catalogue."""
@@ -67,10 +67,12 @@ def inert(text: str) -> str:
 
 
 def skeleton(text: str) -> str:
-    """models.yaml as it is now, inert, with one item more at the end of `services`."""
-    mark = "mark-" + sha256(text.encode()).hexdigest()[:32]
-    marked = yamledit.append_item(text, "services", {"name": mark})
-    before, after = re.split(rf"""\{{?["']?name["']?: *["']?{mark}["']?\}}?""", marked)
+    """models.yaml as it is now, inert, with one item more at the end of `services`.
+
+    Raises UserError where `services` is not written as a block of `- ` items.
+    """
+    mark = "mark-" + sha256(text.encode()).hexdigest()
+    before, _, after = yamledit.append_item(text, "services", {"name": mark}).partition(f"name: {mark}")
     return inert(before) + ITEM + inert(after)
 
 
@@ -194,8 +196,8 @@ def _write_steps() -> list[dict[str, Any]]:
     accelerated["accelerator"] = "${{ parameters.device }}"
     accelerated["applications"][0]["accelerators"] = "${{ parameters.accelerators }}"
     return [
-        _write_step("write-cpu", f'${{{{ parameters.device == "{sizing.CPU}" }}}}', cpu),
-        _write_step("write-accelerated", f'${{{{ parameters.device != "{sizing.CPU}" }}}}', accelerated),
+        _write_step("writeCpu", f'${{{{ parameters.device == "{sizing.CPU}" }}}}', cpu),
+        _write_step("writeAccelerated", f'${{{{ parameters.device != "{sizing.CPU}" }}}}', accelerated),
     ]
 
 

@@ -12,7 +12,7 @@ class Node(BaseModel):
     """A mapping of models.yaml: unknown keys are faults, values keep their YAML type, nothing can be changed."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, use_attribute_docstrings=False
+        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, defer_build=True
     )
 
 

@@ -8,11 +8,11 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from generator.tree.folders import BLOCKED, Cursor, digest, names
+from generator.tree.folders import BLOCKED, Cursor, digest, names, naming
 from generator.tree.journal import Journal
 from generator.tree.lock import Site
 
-_NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def _retire(site: Site, journal: Journal, numbers: Sequence[int], moves: list[Mo
             change = journal.changes[number]
             if change.old is None:
                 continue
-            with _naming(change.path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            with naming(change.path), contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 folder, name = cursor.parent(change.path)
                 found = digest(folder, name)
                 if found == change.old:
@@ -74,7 +74,7 @@ def _place(site: Site, journal: Journal, numbers: Sequence[int], moves: list[Mov
             change = journal.changes[number]
             if change.new is None:
                 continue
-            with _naming(change.path):
+            with naming(change.path):
                 found = _found(cursor, change.path)
                 if found is None:
                     folder, name = cursor.parent(change.path)
@@ -99,7 +99,7 @@ def undo(site: Site, moves: Sequence[Move]) -> None:
     staged = names(site.work)
     with Cursor(site.root, site.work) as cursor:
         for move in reversed(moves):
-            with _naming(move.path):
+            with naming(move.path):
                 if not move.staged:
                     _drop_folders(site, [move.path])
                     continue
@@ -110,12 +110,3 @@ def undo(site: Site, moves: Sequence[Move]) -> None:
                     os.rename(move.staged, name, src_dir_fd=site.work, dst_dir_fd=folder)
                 else:
                     os.rename(name, move.staged, src_dir_fd=folder, dst_dir_fd=site.work)
-
-
-@contextlib.contextmanager
-def _naming(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        error.filename = path
-        raise

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from generator.errors import UserError
 from generator.tree.files import MANIFEST, Tree, parents
-from generator.tree.folders import WORK, Cursor, digest_unless_equal, open_root, os_errors_reported, walk
+from generator.tree.folders import WORK, Cursor, digest_unless_equal, naming, open_root, os_errors_reported, walk
 from generator.tree.ownership import Ownership, ownership, read_manifest
 
 JOURNAL = "journal.json"
@@ -117,17 +117,12 @@ def _classify_present(root: int, tree: Tree, recorded: Mapping[str, str]) -> tup
     return found, folders
 
 
-def _classify(
-    path: str, folder: int, entry: os.DirEntry[str], tree: Tree, recorded: Mapping[str, str]
-) -> str:
+def _classify(path: str, folder: int, entry: os.DirEntry[str], tree: Tree, recorded: Mapping[str, str]) -> str:
     content, record = tree.files.get(path), recorded.get(path)
     if not entry.is_file(follow_symlinks=False):
         return "foreign" if record is None else "edited"
-    try:
+    with naming(path):
         digest = digest_unless_equal(folder, entry.name, content)
-    except OSError as error:
-        error.filename = path
-        raise
     if not digest:
         return "unchanged"
     if record is None:

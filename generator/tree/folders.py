@@ -30,7 +30,7 @@ FOLDER_MODE = 0o755
 CHUNK = 1 << 20  # bytes per read of a file that has to be hashed
 
 # Something that is no folder stands where a folder was expected.
-BLOCKED = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EEXIST})
+BLOCKED = frozenset({errno.ENOTDIR, errno.EEXIST})
 
 _HINTS = {
     errno.ENOSPC: "free some space on this disk and run again",
@@ -61,6 +61,16 @@ def os_fault(out: Path, error: OSError, hint: str = "") -> UserError:
     return UserError.of(reason, file=str(out / name), hint=hint or default)
 
 
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Let an OSError say `path`, and not the last segment that the call was given."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = path
+        raise
+
+
 def open_root(out: Path) -> int | None:
     """A descriptor of the output folder, None when there is none. `out` itself may be a link."""
     try:
@@ -69,14 +79,21 @@ def open_root(out: Path) -> int | None:
         return None
 
 
+def _open_folder(name: str, above: int) -> int:
+    """A descriptor of a folder; NotADirectoryError for a link on every system (macOS itself says ELOOP)."""
+    try:
+        return os.open(name, FOLDER, dir_fd=above)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
+        raise
+
+
 @contextlib.contextmanager
 def opened(folder: int, name: str, path: str = "") -> Iterator[int]:
     """A descriptor of the folder `name` in `folder`, closed afterwards; `path` is what an OSError says."""
-    try:
-        child = os.open(name, FOLDER, dir_fd=folder)
-    except OSError as error:
-        error.filename = path or name
-        raise
+    with naming(path or name):
+        child = _open_folder(name, folder)
     try:
         yield child
     finally:
@@ -210,11 +227,9 @@ class Cursor:
         common = sum(1 for _ in shared)
         self._shorten(common + 1)
         for depth in range(common, len(names)):
-            try:
-                self._open.append((names[depth], self._enter(names[depth], "/".join(names[: depth + 1]))))
-            except OSError as error:
-                error.filename = "/".join(names[: depth + 1])
-                raise
+            path = "/".join(names[: depth + 1])
+            with naming(path):
+                self._open.append((names[depth], self._enter(names[depth], path)))
 
     def _shorten(self, length: int) -> None:
         while len(self._open) > length:
@@ -223,14 +238,14 @@ class Cursor:
     def _enter(self, name: str, path: str) -> int:
         above = self._open[-1][1]
         try:
-            return os.open(name, FOLDER, dir_fd=above)
+            return _open_folder(name, above)
         except FileNotFoundError:
             if self._work is None:
                 raise
         _make(self._work, above, name)
         if self._made:
             self._made(path)
-        return os.open(name, FOLDER, dir_fd=above)
+        return _open_folder(name, above)
 
 
 def _make(work: int, above: int, name: str) -> None:

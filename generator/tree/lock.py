@@ -19,13 +19,14 @@ from pathlib import Path
 from generator.errors import UserError
 from generator.tree.files import META
 from generator.tree.folders import (
-    CREATE,
     FILE_MODE,
     FOLDER,
     FOLDER_MODE,
     WORK,
     WORK_NAME,
+    create,
     names,
+    naming,
     os_errors_reported,
 )
 
@@ -79,19 +80,22 @@ def _acquire(out: Path, wait: float, stack: contextlib.ExitStack) -> Site:
 def _attempt(out: Path, real: str, stack: contextlib.ExitStack) -> Site | str:
     """The locked site, or the number of the process that holds it; FileNotFoundError when a race was lost."""
     root = _open_root(real, stack)
-    meta = _open_folder(root, META, stack)
-    work = _open_folder(meta, WORK_NAME, stack)
-    _ignore(work)  # first of all, so that Git sees nothing of a run that dies
-    lock = _open(LOCK, _LOCK_FLAGS, work, stack)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
-    _refuse_replaced(lock, work, out)
-    stack.callback(_tidy, work)
-    _ignore(work)  # once more: the last holder removes its own
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()}\n".encode())
+    with naming(META):
+        meta = _open_folder(root, META, stack)
+    with naming(WORK):
+        work = _open_folder(meta, WORK_NAME, stack)
+        _ignore(work)  # first of all, so that Git sees nothing of a run that dies
+    with naming(f"{WORK}/{LOCK}"):
+        lock = _open(LOCK, _LOCK_FLAGS, work, stack)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        _refuse_replaced(lock, work, out)
+        stack.callback(_tidy, work)
+        _ignore(work)  # once more: the last holder removes its own
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
     return Site(out, root, work)
 
 
@@ -120,8 +124,9 @@ def _make(name: str, above: int | None, stack: contextlib.ExitStack) -> None:
     try:
         os.mkdir(name, FOLDER_MODE, dir_fd=above)
     except FileExistsError:
-        if above is None:  # not ours to remove
-            return
+        if above is not None:  # one inside `.modelyard`, left by a run that died
+            stack.callback(_remove_if_empty, name, above)
+        return
     stack.callback(_remove_if_empty, name, above)
     with contextlib.ExitStack() as inner:
         os.fchmod(_open(name, FOLDER, above, inner), FOLDER_MODE)
@@ -140,12 +145,12 @@ def _open(name: str, flags: int, above: int | None, stack: contextlib.ExitStack)
 
 def _ignore(work: int) -> None:
     """Hide the work folder from Git, as pytest and mypy do with theirs."""
-    with contextlib.suppress(FileExistsError):
-        file = os.open(IGNORE, CREATE, FILE_MODE, dir_fd=work)
-        try:
-            os.write(file, b"*\n")
-        finally:
-            os.close(file)
+    with contextlib.suppress(FileNotFoundError):
+        if os.stat(IGNORE, dir_fd=work, follow_symlinks=False).st_size:
+            return
+        os.unlink(IGNORE, dir_fd=work)  # of a run that died before it wrote the line
+    with contextlib.suppress(FileExistsError):  # another one waits for the lock, too
+        create(work, IGNORE, b"*\n")
 
 
 def _refuse_replaced(lock: int, work: int, out: Path) -> None:
@@ -163,6 +168,6 @@ def _refuse_replaced(lock: int, work: int, out: Path) -> None:
 def _tidy(work: int) -> None:
     """Leave nothing behind, but keep what hides a journal that still waits for the next run."""
     with contextlib.suppress(OSError):
-        if names(work) <= {LOCK, IGNORE}:
-            os.unlink(IGNORE, dir_fd=work)
         os.unlink(LOCK, dir_fd=work)
+        if names(work) <= {IGNORE}:
+            os.unlink(IGNORE, dir_fd=work)

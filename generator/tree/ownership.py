@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from types import MappingProxyType
 
 from generator.errors import UserError
 from generator.tree.files import MANIFEST, MANIFEST_NAME, MANIFEST_VERSION, META
-from generator.tree.folders import opened, read
+from generator.tree.folders import naming, opened, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,9 @@ class Ownership:
 
 def read_manifest(root: int) -> bytes | None:
     """The bytes of the manifest, None when there is none."""
-    try:
-        with opened(root, META) as meta:
-            return read(meta, MANIFEST_NAME)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        error.filename = MANIFEST
-        raise
+    with naming(MANIFEST), contextlib.suppress(FileNotFoundError), opened(root, META) as meta:
+        return read(meta, MANIFEST_NAME)
+    return None
 
 
 def ownership(root: int, shown: str) -> Ownership:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from generator.tree.difference import Difference
 from generator.tree.files import MANIFEST, Tree
-from generator.tree.folders import Cursor, digest, open_root, os_errors_reported, read
+from generator.tree.folders import Cursor, digest, naming, open_root, os_errors_reported, read
 
 SNIFFED = 8000  # bytes in which Git looks for a NUL (xdiff-interface.c, buffer_is_binary)
 
@@ -33,15 +33,10 @@ def unified_diff(out: Path, tree: Tree, difference: Difference) -> Iterator[str]
 
 def _before(root: int, path: str) -> bytes | None:
     """What is there now; None when that is no file."""
-    try:
-        with Cursor(root) as cursor:
-            folder, name = cursor.parent(path)
-            return read(folder, name) if digest(folder, name) else None
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        error.filename = path
-        raise
+    with naming(path), contextlib.suppress(FileNotFoundError, NotADirectoryError), Cursor(root) as cursor:
+        folder, name = cursor.parent(path)
+        return read(folder, name) if digest(folder, name) else None
+    return None
 
 
 def _file(path: str, before: bytes | None, after: bytes | None) -> Iterator[str]:

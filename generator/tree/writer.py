@@ -15,11 +15,12 @@ from generator.tree import journal as journals
 from generator.tree.apply import Move, apply, undo
 from generator.tree.difference import JOURNAL, Difference, look
 from generator.tree.files import MANIFEST, Tree
-from generator.tree.folders import WORK, create, names, os_fault, read
+from generator.tree.folders import WORK, create, names, naming, os_fault, read
 from generator.tree.journal import Journal
 from generator.tree.lock import IGNORE, LOCK, Site, locked
 from generator.tree.ownership import read_manifest
 
+JOURNAL_PATH = f"{WORK}/{JOURNAL}"
 JOURNAL_DRAFT = "journal.draft"
 WAIT = 30.0  # seconds
 
@@ -103,21 +104,21 @@ def _stage(site: Site, tree: Tree, journal: Journal) -> None:
         if change.new is None:
             continue
         content = tree.manifest if change.path == MANIFEST else tree.files[change.path]
-        try:
+        with naming(change.path):
             create(site.work, f"{number}.new", content)
-        except OSError as error:
-            error.filename = change.path
-            raise
-    create(site.work, JOURNAL_DRAFT, journals.dump(journal))
+    with naming(JOURNAL_PATH):
+        create(site.work, JOURNAL_DRAFT, journals.dump(journal))
 
 
 def _commit(site: Site, journal: Journal) -> None:
     """From here on the new tree wins: whatever happens, somebody completes it or we put everything back."""
     moves: list[Move] = []
     try:
-        os.rename(JOURNAL_DRAFT, JOURNAL, src_dir_fd=site.work, dst_dir_fd=site.work)
+        with naming(JOURNAL_PATH):
+            os.rename(JOURNAL_DRAFT, JOURNAL, src_dir_fd=site.work, dst_dir_fd=site.work)
         left = apply(site, journal, range(len(journal.changes)), moves)
-        os.unlink(JOURNAL, dir_fd=site.work)
+        with naming(JOURNAL_PATH):
+            os.unlink(JOURNAL, dir_fd=site.work)
     except BaseException as error:
         if not _undone(site, moves) and isinstance(error, OSError):
             hint = "the tree is half written: mend this and run render again, it completes what was begun"
@@ -155,22 +156,22 @@ def _recover(site: Site) -> tuple[bool, tuple[str, ...]]:
     after, the tree was replaced meanwhile (another branch, say), and the journal no longer speaks of it.
     """
     try:
-        text = read(site.work, JOURNAL)
+        with naming(JOURNAL_PATH):
+            text = read(site.work, JOURNAL)
     except FileNotFoundError:
         _clear(site.work)
         return False, ()
     left: tuple[str, ...] = ()
-    journal = journals.load(text, str(site.out / WORK / JOURNAL))
+    journal = journals.load(text, str(site.out / JOURNAL_PATH))
     manifest = read_manifest(site.root)
     if manifest is None or hashlib.sha256(manifest).hexdigest() in journal.manifests:
         staged = names(site.work)
         open_changes = (
-            number
-            for number, change in enumerate(journal.changes)
-            if change.new is None or f"{number}.new" in staged
+            number for number, change in enumerate(journal.changes) if change.new is None or f"{number}.new" in staged
         )
         left = apply(site, journal, tuple(open_changes), [])
-    os.unlink(JOURNAL, dir_fd=site.work)
+    with naming(JOURNAL_PATH):
+        os.unlink(JOURNAL, dir_fd=site.work)
     _clear(site.work)
     return True, left
 

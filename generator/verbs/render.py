@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from generator import assets, compile, report, tree
+from generator import assets, compile, gitindex, report, tree
 from generator.errors import Diagnostic, ExitCode, UserError, exit_code
 from generator.plan import Plan
 from generator.tree import Difference, Tree
@@ -29,14 +29,16 @@ def render(catalogue: Path, out: Path | None, *, output: str) -> ExitCode:
     return ExitCode.OK
 
 
-def check(catalogue: Path, out: Path | None, *, output: str) -> ExitCode:
-    """Compile the catalogue and compare the tree."""
+def check(catalogue: Path, out: Path | None, *, output: str, tracked: bool = False) -> ExitCode:
+    """Compile the catalogue and compare the tree; with `tracked`, Git must have its files too."""
     found = assets.find()
     plan, warnings = _plan(catalogue, found)
     folder = _folder(catalogue, out, plan)
     files = compile.files(plan, found)
     difference = tree.compare(folder, files)
     drift = _drift(folder, difference)
+    if tracked and not drift:
+        drift = gitindex.faults(folder, [folder / path for path in (*files.files, tree.MANIFEST)])
     if output == "json":
         report.line(json.dumps({"tree": str(folder), "drift": report.as_data(drift), "diagnostics": report.as_data(warnings)}))
         return exit_code(drift)

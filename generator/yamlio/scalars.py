@@ -31,9 +31,7 @@ _ASCII = bytes(range(0x80))
 _ESCAPED = re.compile(f'["\\\\\t\n{_UNSAFE_RANGES}]')
 _SHORT_ESCAPES = MappingProxyType({'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
-_MEANT: Mapping[str, bool | None] = MappingProxyType(
-    {"": None, "~": None, "null": None, "true": True, "false": False}
-)
+_MEANT: Mapping[str, bool | None] = MappingProxyType({"": None, "~": None, "null": None, "true": True, "false": False})
 _BOOLEAN_WORDS = frozenset(
     form
     for word in ("y", "n", "yes", "no", "on", "off", "true", "false")
@@ -47,12 +45,13 @@ SPECIAL_WORDS = frozenset(_MEANT) | _REFUSED_WORDS
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)")
-# Compared after underscores are taken out, as go-yaml does it. Base 8 and 60: YAML 1.1; upper-case prefixes
-# and hexadecimal floats: Go's strconv; bare exponents and leading zeros: YAML 1.2 and Go.
+# Compared with underscores taken out, as go-yaml does it, and as digits, as PyYAML and ruamel.yaml do. Base 8
+# and 60: YAML 1.1; upper-case prefixes and hexadecimal floats: Go's strconv; bare exponents and leading
+# zeros: YAML 1.2 and Go.
 _OTHER_NUMBER = re.compile(
     r"""[-+]?(?:
         (?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?
-      | 0[xX][0-9a-fA-F.]+(?:[pP][-+]?[0-9]+)? | 0[oO][0-9]+ | 0[bB][0-9]+
+      | 0[xX][0-9a-fA-F.]+(?:[pP][-+]?[0-9]+)? | 0[oObB][-+]?[0-9]+
       | [0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?
     )""",
     re.VERBOSE,
@@ -139,7 +138,7 @@ def _numeric(text: str) -> str | int | float:
         raise AmbiguousScalarError(
             f"{shown(text)} is a date to some YAML parsers and text to others", "put quotes around it"
         )
-    if _OTHER_NUMBER.fullmatch(text.replace("_", "")):
+    if any(_OTHER_NUMBER.fullmatch(text.replace("_", digit)) for digit in ("", "0")):
         raise AmbiguousScalarError(
             f"{shown(text)} is a number to some YAML parsers, another number or text to others",
             "put quotes around it if it is text; write a number in plain decimal digits of at most 64 bits",

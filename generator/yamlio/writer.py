@@ -33,13 +33,12 @@ def dump(data: object, *, header: str | None = None) -> bytes:
     Raises TypeError for what is not a mapping, list, tuple, str, int, float, bool or None, and ValueError for
     what YAML parsers do not agree on: integers beyond 64 bits, floats with an exponent, half surrogate pairs.
     """
-    return _encoded(f"{_comment(header)}{_document(data)}\n", data)
+    return f"{_comment(header)}{_document(data)}\n".encode()
 
 
 def dump_all(documents: Iterable[object], *, header: str | None = None) -> bytes:
     """Several documents in one stream, `---` between them. No documents give the header alone."""
-    found = list(documents)
-    return _encoded(_comment(header) + "---\n".join(f"{_document(data)}\n" for data in found), found)
+    return (_comment(header) + "---\n".join(f"{_document(data)}\n" for data in documents)).encode()
 
 
 def canonical_json(data: object) -> str:
@@ -68,14 +67,6 @@ def _comment(header: str | None) -> str:
     if unsafe_character(header) >= 0:
         raise ValueError("a header holds an invisible or control character")
     return "".join(f"# {line}".rstrip() + "\n" for line in header.removesuffix("\n").split("\n"))
-
-
-def _encoded(text: str, data: object) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        _check(data)
-        raise ValueError("half of a surrogate pair") from error
 
 
 def _document(data: object) -> str:
@@ -159,7 +150,12 @@ def _number(value: float) -> str:
 
 
 def _line(text: str) -> str:
-    return text if is_plain(text) else double_quoted(text)
+    """A string on one line. Raises UnicodeEncodeError, a ValueError, for half of a surrogate pair."""
+    if is_plain(text):
+        return text
+    if not text.isascii():
+        text.encode()
+    return double_quoted(text)
 
 
 # Keys and short values repeat; two memos, so that values that do not repeat never push the keys out.

@@ -139,3 +139,26 @@ def test_action_script_passes_on_the_exit_code(tmp_path: Path, code: int, summar
     assert page.exists() is summary
     if summary:
         assert page.read_text() == f"### modelyard check: exit {code}\n\n    check in a folder\n    ```\n\n"
+
+
+def test_action_script_shows_a_stale_tree(fresh: Path, tmp_path: Path) -> None:
+    program = tmp_path / "modelyard"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} -m generator.cli "$@"\n')
+    program.chmod(0o755)
+    work = tmp_path / "work"
+    shutil.copytree(fresh, work)
+    subprocess.run([program, "render"], cwd=work, check=True, capture_output=True)
+    page = tmp_path / "summary.md"
+    environment = {"PATH": os.environ["PATH"], "MODELYARD": str(program), "GITHUB_STEP_SUMMARY": str(page)}
+    command = ["bash", str(CHECK / "check.sh")]
+    assert subprocess.run(command, cwd=work, env=environment, capture_output=True, check=False).returncode == 0
+    assert not page.exists()
+
+    catalogue = work / "models.yaml"
+    catalogue.write_text(catalogue.read_text().replace("max: 3", "max: 5"))
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    shown = [line.removeprefix("    ") for line in page.read_text().splitlines() if line.startswith("    ")]
+    assert shown == done.stdout.splitlines()
+    assert any(line.startswith("--- ") for line in shown)
+    assert any(line.startswith("+") and line.endswith("5") for line in shown)

@@ -26,6 +26,7 @@ MANIFEST = REPOSITORY / ".pre-commit-hooks.yaml"
 SHIPPED = ("generator", "chart-templates", "schemas", "serving", "pyproject.toml", "README.md", "LICENSE")
 
 pytest.importorskip("pre_commit")
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Scratch:
         """Exit status of `git commit`, and all that git and the hooks say."""
         done = self.run("git", "commit", "-m", message)
         return done.returncode, done.stdout + done.stderr
+
+    def commit_all(self, message: str) -> tuple[int, str]:
+        self.git("add", "-A")
+        return self.commit(message)
 
     def edit(self, path: str, old: str, new: str) -> None:
         text = (self.folder / path).read_text()
@@ -118,8 +123,7 @@ def started(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
     assert scratch.run("pre-commit", "install", "--install-hooks").returncode == 0
     stopped, said = scratch.commit("before the first render")
     assert stopped, said
-    scratch.git("add", "-A")
-    passed, said = scratch.commit("first")
+    passed, said = scratch.commit_all("first")
     assert passed == 0, said
     return scratch
 
@@ -159,8 +163,7 @@ def test_stale_tree_is_stopped_and_mended(scratch: Scratch) -> None:
     assert scratch.commits() == before
     assert "rendered/" in scratch.git("diff", "--name-only")
 
-    scratch.git("add", "-A")
-    code, said = scratch.commit("more replicas")
+    code, said = scratch.commit_all("more replicas")
     assert code == 0, said
     assert scratch.commits() == before + 1
     assert scratch.git("status", "--porcelain") == ""
@@ -177,33 +180,47 @@ def test_new_files_that_are_not_added_are_stopped(scratch: Scratch) -> None:
     scratch.git("add", "-u")
     code, said = scratch.commit("new service")
     assert code == 1, said
-    scratch.git("add", "-A")
-    code, said = scratch.commit("new service")
+    code, said = scratch.commit_all("new service")
     assert code == 0, said
 
 
 def test_edit_by_hand_is_stopped_and_kept(scratch: Scratch) -> None:
     path = "rendered/README.md"
     (scratch.folder / path).write_text("mine\n")
-    scratch.git("add", "-A")
-    code, said = scratch.commit("by hand")
+    code, said = scratch.commit_all("by hand")
     assert code == 1
     assert path in said
     assert (scratch.folder / path).read_text() == "mine\n"
 
 
+def test_merge_of_two_rendered_branches(scratch: Scratch) -> None:
+    """The way out of docs/ci.md: one side's tree, then a render."""
+    for branch, old, new in (("a", "max: 3", "max: 5"), ("b", "TinyLlama on CPUs", "Chat")):
+        scratch.git("switch", "-q", "-c", branch, "main")
+        scratch.edit("models.yaml", old, new)
+        assert scratch.commit_all("stale")[0] == 1
+        code, said = scratch.commit_all(branch)
+        assert code == 0, said
+    assert scratch.run("git", "merge", "a").returncode == 1
+    scratch.git("restore", "--source=HEAD", "--staged", "--worktree", "rendered/")
+    code, said = scratch.commit_all("stale")
+    assert stopped_by(said) == ["render models.yaml"]
+    code, said = scratch.commit_all("merged")
+    assert code == 0, said
+    assert scratch.git("rev-list", "--merges", "--count", "HEAD").strip() == "1"
+    assert scratch.git("status", "--porcelain") == ""
+
+
 def test_fault_in_the_catalogue_is_stopped(scratch: Scratch) -> None:
     scratch.edit("models.yaml", "max: 3", "maxx: 3")
-    scratch.git("add", "-A")
-    code, said = scratch.commit("typo")
+    code, said = scratch.commit_all("typo")
     assert code == 1
     assert "did you mean `max`?" in said
 
 
 def test_commit_of_other_files_runs_no_hook(scratch: Scratch) -> None:
     (scratch.folder / "notes.txt").write_text("x\n")
-    scratch.git("add", "-A")
-    code, said = scratch.commit("notes")
+    code, said = scratch.commit_all("notes")
     assert code == 0
     assert said.count("Skipped") == 2
 

@@ -22,9 +22,7 @@ pytestmark = pytest.mark.slow
 
 def run(folder: Path, *command: str | Path) -> str:
     """What `command` prints; fails with everything it says."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(
         [str(word) for word in command],
         cwd=folder,
@@ -74,9 +72,7 @@ def test_it_holds_the_package_and_its_assets_and_nothing_else(wheel: Path) -> No
         packed = {name: archive.read(name) for name in archive.namelist() if ".dist-info/" not in name}
     expected = {f"generator/{name}": content for name, content in files(ROOT / "generator").items()}
     for folder in ASSETS:
-        expected |= {
-            f"generator/_assets/{folder}/{name}": text for name, text in files(ROOT / folder).items()
-        }
+        expected |= {f"generator/_assets/{folder}/{name}": text for name, text in files(ROOT / folder).items()}
     assert packed.keys() == expected.keys()
     assert packed == expected
 

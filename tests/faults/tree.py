@@ -146,9 +146,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1, help="races to run")
     parser.add_argument("--repos", type=int, default=0, help="random repositories")
     parser.add_argument("--escapes", type=int, default=0, help="trees with links out of them")
-    parser.add_argument(
-        "--swaps", type=int, default=0, help="writes while a folder turns into a link and back"
-    )
+    parser.add_argument("--swaps", type=int, default=0, help="writes while a folder turns into a link and back")
     chosen = parser.parse_args()
     if not any(value for name, value in vars(chosen).items() if name not in ("seed", "rounds")):
         parser.error("name at least one figure")

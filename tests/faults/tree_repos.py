@@ -79,9 +79,7 @@ def conflicts(before: Snapshot, owned: Mapping[str, str], new: Mapping[str, byte
         if path == MANIFEST or content == new.get(path):
             continue
         ours = isinstance(content, bytes) and hashlib.sha256(content).hexdigest() == owned.get(path)
-        blocks = path in new or any(
-            other.startswith(f"{path}/") or path.startswith(f"{other}/") for other in new
-        )
+        blocks = path in new or any(other.startswith(f"{path}/") or path.startswith(f"{other}/") for other in new)
         if not ours and (path in owned or blocks):
             found.add(path)
     return found
@@ -132,10 +130,7 @@ LINKED = (
         "charts/fresh/Chart.yaml",
     ),
     *("node", "empty", ".modelyard", MANIFEST, ".modelyard/work"),
-    *(
-        f".modelyard/work/{name}"
-        for name in ("lock", "journal.json", "journal.draft", ".gitignore", "folder")
-    ),
+    *(f".modelyard/work/{name}" for name in ("lock", "journal.json", "journal.draft", ".gitignore", "folder")),
     *(f".modelyard/work/0.{kind}" for kind in ("new", "old")),
 )
 
@@ -178,9 +173,7 @@ def _set_trap(out: Path, outside: Path, dice: random.Random) -> str:
 
 
 def _forge_journal(out: Path, dice: random.Random) -> str:
-    path = dice.choice(
-        ("../outside/file", "/../outside/file", "a/../../outside/new", ".modelyard/../../outside/x")
-    )
+    path = dice.choice(("../outside/file", "/../outside/file", "a/../../outside/new", ".modelyard/../../outside/x"))
     old = hashlib.sha256(b"precious").hexdigest()
     change = dice.choice(([path, old, None], [path, None, old], [path, old, "0" * 64]))
     journal = {"version": 1, "changes": [change], "folders": ["../outside"], "manifests": [None, old]}

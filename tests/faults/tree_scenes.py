@@ -107,13 +107,20 @@ Writer = Callable[[Path, Tree], object]
 
 def faults_at_rest(out: Path, allowed: list[dict[str, bytes | str]], new: Tree) -> list[str]:
     """What is wrong with a folder that nobody works on any more, before anybody mended it."""
+    wrong = [] if _hidden(out / ".modelyard/work") else ["Git would see the work folder"]
     if (out / JOURNAL).exists():
         try:
             compare(out, new)
         except UserError:
-            return []
-        return ["compare judged a tree with a journal"]
-    return [] if snapshot(out) in allowed else ["mixed tree and no journal"]
+            return wrong
+        return [*wrong, "compare judged a tree with a journal"]
+    return wrong if snapshot(out) in allowed else [*wrong, "mixed tree and no journal"]
+
+
+def _hidden(work: Path) -> bool:
+    ignore = work / ".gitignore"
+    names = {path.name for path in work.iterdir()} if work.exists() else set()
+    return names <= {ignore.name} or (ignore.exists() and ignore.read_bytes() == b"*\n")
 
 
 def faults_after_rerun(out: Path, scene: Scene, target: Tree, writer: Writer = write) -> list[str]:

@@ -29,7 +29,7 @@ CLUSTER = {
 def sets() -> dict[str, dict[str, Any]]:
     """The ApplicationSets of the example by name."""
     files = dict(argocd.emit(example_plan(), assets.find()))
-    documents = [yaml.safe_load(content) for content in files.values()]
+    documents = [d for content in files.values() for d in yaml.safe_load_all(content)]
     return {d["metadata"]["name"]: d for d in documents if d["kind"] == "ApplicationSet"}
 
 

@@ -20,6 +20,7 @@ import yaml
 from generator.assets import find
 from generator.catalog import ACCELERATORS, GIB
 from generator.emit import backstage, sizing
+from generator.errors import UserError
 from generator.plan import Model, Plan
 from tests.unit import plans
 
@@ -278,8 +279,6 @@ HEAD = "apiVersion: modelyard.dev/v1alpha1\nkind: ModelCatalog\n"
         HEAD + "services:\n- name: a\n  clusters: [b]",
         HEAD + "services:\n  - name: a\n# the end\n",
         HEAD + "services:\n  - name: a\n    title: |\n      - name: b\n\nmodels:\n  - name: c\n",
-        HEAD + "services: [{name: a}]\n",
-        HEAD + "services: [\n  {name: a},\n  {name: b},\n]\n",
         HEAD.replace("\n", "\r\n") + "services:\r\n  - name: a\r\n",
     ],
     ids=str,
@@ -289,6 +288,14 @@ def test_the_item_goes_to_the_end_of_services(scaffold: Run, text: str) -> None:
     after = yaml.safe_load(done["written"][0]["models.yaml"])
     before = yaml.safe_load(text)
     assert after == {**before, "services": [*(before.get("services") or []), CPU_SERVICE]}
+
+
+def test_services_in_brackets_are_refused_with_a_way_out() -> None:
+    with pytest.raises(UserError) as caught:
+        tree(with_text(HEAD + "services: [{name: a}]\n"))
+    (fault,) = caught.value.diagnostics
+    assert (fault.line, fault.path) == (3, "services")
+    assert "block style" in fault.hint
 
 
 def test_catalogue_in_a_folder(scaffold: Run) -> None:

@@ -146,7 +146,7 @@ def test_what_to_apply() -> None:
 
 
 def test_secrets_are_named() -> None:
-    ingress = Ingress("chat.example.com", None, "chat-tls", {})
+    ingress = Ingress("chat.example.com", "nginx", "chat-tls", {})
     text = page(plans.example_plan(services=(replace(plans.CHAT, ingress=ingress),)))
     (secrets,) = [t for t in tables(text) if [shown(c) for c in t[0]][2:3] == ["Secret"]]
     assert [[shown(cell) for cell in cells] for cells in secrets[1:]] == [

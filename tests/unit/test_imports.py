@@ -16,9 +16,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("prestage",),  # runs in a Job's image, without the rest
     ("errors",),
     ("assets", "catalog", "filechoice", "naming", "quantities", "safetensors", "suggest"),
-    ("bundle", "files", "registry", "tree", "yamlio"),
-    ("spec", "yamledit"),
-    ("load", "records", "reference"),
+    ("bundle", "files", "gitindex", "registry", "tree", "yamlio"),
+    ("credentials", "records", "spec", "yamledit"),
+    ("reference", "wording"),
+    ("load",),
     ("lock",),
     ("plan",),
     ("apps", "caches"),
@@ -88,9 +89,7 @@ def terminal_faults(module: str, tree: ast.AST) -> Iterator[str]:
                 yield f"{module}:{node.lineno} calls {name}()"
             case ast.Attribute(value=ast.Name(id="sys" | "os" as owner), attr="exit" | "_exit" as name):
                 yield f"{module}:{node.lineno} uses {owner}.{name}"
-            case ast.Attribute(
-                value=ast.Attribute(attr="stdout" | "stderr" as name), attr="write" | "writelines"
-            ):
+            case ast.Attribute(value=ast.Attribute(attr="stdout" | "stderr" as name), attr="write" | "writelines"):
                 yield f"{module}:{node.lineno} writes to {name}"
             case ast.Attribute(value=ast.Name(id="click"), attr="echo" | "secho" as name):
                 yield f"{module}:{node.lineno} uses click.{name}"

