@@ -121,7 +121,9 @@ def _remains(data: Any, details: list[ErrorDetails], faults: tuple[Diagnostic, .
 def _prune(data: Any, path: Path) -> None:
     """Take the key at `path` out; an item of a list stays, so that the places of the others do too."""
     for part in path[:-1]:
-        if isinstance(data, dict) and part in data or isinstance(data, list) and part in range(len(data)):
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
             data = data[part]
         else:
             return

@@ -77,8 +77,7 @@ def construct(source: str, limits: Limits, faults: Faults) -> Any:
     pending: object = _ITEM
     interned: dict[str, str] = {}
     long = limits.scalar_bytes // 4  # so many characters always fit
-    loader = LOADER(source)
-    next_event = loader.get_event
+    next_event = LOADER(source).get_event
     while (event := next_event()) is not None:
         kind = type(event)
         if kind is events.ScalarEvent:

@@ -48,7 +48,7 @@ def test_instances_expand_to_what_the_plain_chart_makes(helm: str) -> None:
 @pytest.mark.parametrize("text", sorted(set(kro_expand.expressions(kro.graph()))))
 def test_every_expression_parses(text: str) -> None:
     names = ["schema", *(resource["id"] for resource in kro.graph()["spec"]["resources"])]
-    kro_expand.compiled(text, names + ["c"])
+    kro_expand.compiled(text, [*names, "c"])
 
 
 def test_readiness_is_that_of_the_real_objects() -> None:
@@ -67,8 +67,8 @@ def test_every_field_is_required_or_has_a_default() -> None:
             yield from leaves(value, f"{path}.{key}") if isinstance(value, dict) else [(f"{path}.{key}", value)]
 
     schema = kro.graph()["spec"]["schema"]
-    undecided = [path for path, kind in leaves(schema["spec"]) if "default=" not in kind and "required=true" not in kind]
-    assert undecided == []
+    decided = ("default=", "required=true")
+    assert [path for path, kind in leaves(schema["spec"]) if not any(word in kind for word in decided)] == []
 
 
 def test_only_namespaced_children_and_no_owner_of_the_volume() -> None:
@@ -79,7 +79,8 @@ def test_only_namespaced_children_and_no_owner_of_the_volume() -> None:
 
 
 def test_the_controller_may_make_every_child() -> None:
-    rights = {(group, kind) for rule in kro.cluster_role()["rules"] for group in rule["apiGroups"] for kind in rule["resources"]}
+    rules = kro.cluster_role()["rules"]
+    rights = {(group, kind) for rule in rules for group in rule["apiGroups"] for kind in rule["resources"]}
     for resource in kro.graph()["spec"]["resources"]:
         api, kind = resource["template"]["apiVersion"], resource["template"]["kind"].lower()
         plural = kind[:-1] + "ies" if kind.endswith("y") else kind + ("es" if kind.endswith("s") else "s")

@@ -48,7 +48,7 @@ CASES = {
     "quoted key": "a: 1\n'models':\n  - name: a\n  >>>\n",
     "explicit key": "? models\n:\n  - name: a\n  >>>\nz: 1\n",
     "markers": "---\nmodels:\n  - name: a\n  >>>\n...\n",
-    "key elsewhere too": "x:\n  models:\n    - no\nmodels:\n  - name: a\n  >>>\nz:\n  - models: []\n",
+    "key elsewhere too": "x:\n  models:\n    - x\nmodels:\n  - name: a\n  >>>\nz:\n  - models: []\n",
     "indented top level": "  x: 1\n  models:\n    - name: a\n    # of the list\n    >>>\n  # next\n  z: 1\n",
     "nothing yet": "models:\n  >>>\nservices: []\n",
     "nothing yet, comments": "models: # none\n  # - name: a\n  >>>\n# next\nservices: []\n",
