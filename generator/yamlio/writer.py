@@ -206,25 +206,28 @@ def _check(data: object, leaf: Callable[[object, str], str] = _leaf) -> None:
     Leaves are judged by `leaf`, which gets a scalar or an empty collection and an indentation.
     """
     for place, value in _walk(data, ()):
-        where = f" at {path_text(place)}" if place else ""
         try:
             _deeper(_STEP * (len(place) - 1))
             for text in (part for part in (value, *place[-1:]) if isinstance(part, str)):
                 text.encode()
-            if not (value and isinstance(value, Mapping | list | tuple)):
+            if not (value and isinstance(value, dict | Mapping | list | tuple)):
                 leaf(value, "")
             for key in value if isinstance(value, Mapping) else ():
                 _key(key, "")
         except UnicodeEncodeError as error:
-            raise ValueError(f"half of a surrogate pair{where}") from error
+            raise ValueError(f"half of a surrogate pair{_where(place)}") from error
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{error}{where}") from error
+            raise type(error)(f"{error}{_where(place)}") from error
+
+
+def _where(place: Place) -> str:
+    return f" at {path_text(place)}" if place else ""
 
 
 def _walk(data: object, place: Place) -> Iterator[tuple[Place, object]]:
     yield place, data
     items: Iterable[tuple[Any, Any]] = ()
-    if isinstance(data, Mapping):
+    if isinstance(data, dict | Mapping):
         items = data.items()
     elif isinstance(data, list | tuple):
         items = enumerate(data)
