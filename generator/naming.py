@@ -79,6 +79,11 @@ def volume_handle(namespace: str, service: str) -> str:
     return f"s3-{namespace}-{service}-models"
 
 
+def service_account(service: str) -> str:
+    """ServiceAccount of a service's pods; its NetworkPolicy has the same name."""
+    return f"{service}-ray"
+
+
 def service_url(service: str, namespace: str, route: str) -> str:
     """In-cluster address; KubeRay makes `<name>-serve-svc`."""
     return f"http://{service}-serve-svc.{namespace}.svc:8000{route if route != '/' else ''}"

@@ -168,7 +168,7 @@ def _object(api: str, kind: str, name: str, *, namespaced: bool = True) -> dict[
 
 
 def _service_account() -> dict[str, Any]:
-    return {**_object("v1", "ServiceAccount", f"{NAME}-ray"), "automountServiceAccountToken": False}
+    return {**_object("v1", "ServiceAccount", naming.service_account(NAME)), "automountServiceAccountToken": False}
 
 
 def _volume() -> dict[str, Any]:
@@ -235,7 +235,7 @@ def _network_policy() -> dict[str, Any]:
             {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}], "ports": [_tcp(443)]},
         ],
     }
-    return {**_object("networking.k8s.io/v1", "NetworkPolicy", f"{NAME}-ray"), "spec": spec}
+    return {**_object("networking.k8s.io/v1", "NetworkPolicy", naming.service_account(NAME)), "spec": spec}
 
 
 def _tcp(port: int) -> dict[str, Any]:

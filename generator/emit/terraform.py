@@ -74,7 +74,7 @@ def access_variables(plan: Plan, cluster: Cluster) -> dict[str, Any]:
         "namespace": plan.platform.namespace,
         "prestage_service_account": naming.PRESTAGE_SERVICE_ACCOUNT,
         "driver_credentials": any(cache.credentials == "driver" for cache in caches),
-        "service_accounts": sorted(_account(service) for service in services if _reads_itself(service)),
+        "service_accounts": sorted(naming.service_account(service.name) for service in services if _reads_itself(service)),
         "read_code": any(service.code_by == "s3" for service in services),
         **_buckets(caches),
     }
@@ -103,11 +103,6 @@ def _buckets(caches: Iterable[Cache]) -> dict[str, Any]:
         "derive_bucket_name": any(cache.bucket is None for cache in caches),
         "bucket_names": sorted(names),
     }
-
-
-def _account(service: Service) -> str:
-    """ServiceAccount of the service's pods."""
-    return f"{service.name}-ray"
 
 
 def _reads_itself(service: Service) -> bool:

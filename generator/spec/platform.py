@@ -60,7 +60,7 @@ class Images(Node):
     """Container images; what is left out comes from the catalogue of defaults."""
 
     prestage: PinnedImage = described(
-        "Image of the prestage program (serving/prestage/Dockerfile).",
+        "Image of the prestage program.",
         "registry.example.com/ml/modelyard-prestage:0.1.0",
     )
     cpu: RayImage | None = described("Ray image for services without an accelerator.", default=None)
