@@ -2,68 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-HEAD = """\
-apiVersion: modelyard.dev/v1alpha1
-kind: ModelCatalog
-platform:
-  prefix: bench
-  repository:
-    url: https://git.example.com/platform/gitops.git
-  images:
-    prestage: registry.example.com/platform/modelyard-prestage:0.1.0
-clusters:
-  - name: hub
-    provider: eks
-caches:
-  - name: s3
-    type: s3
-"""
+from generator import lock, yamlio
+from generator.lock import KvShape, Lock, LockedFile, LockedModel, ModelSource
+
+PLATFORM = {
+    "prefix": "bench",
+    "repository": {"url": "https://git.example.com/platform/gitops.git"},
+    "images": {"prestage": "registry.example.com/platform/modelyard-prestage:0.1.0"},
+}
 FILES = ("config.json", "generation_config.json", "model.safetensors", "special_tokens_map.json", "tokenizer.json")
 
 
 def write(folder: Path, size: int, *, changed: int | None = None) -> Path:
     """A catalogue of `size` models and its lock in `folder`; model number `changed` asks for another commit."""
     folder.mkdir(parents=True, exist_ok=True)
+    data = {
+        "apiVersion": "modelyard.dev/v1alpha1",
+        "kind": "ModelCatalog",
+        "platform": PLATFORM,
+        "clusters": [{"name": "hub", "provider": "eks"}],
+        "caches": [{"name": "s3", "type": "s3"}],
+        "models": [_model(i) for i in range(size)],
+        "services": [_service(i) for i in range(size)],
+    }
     catalogue = folder / "models.yaml"
-    models = "".join(_model(i) for i in range(size))
-    services = "".join(_service(i) for i in range(size))
-    catalogue.write_text(f"{HEAD}models:\n{models}services:\n{services}", encoding="utf-8")
-    entries = "".join(_lock_entry(i, i == changed) for i in range(size))
-    lock = f"apiVersion: modelyard.dev/v1alpha1\nkind: ModelLock\nmodels:\n{entries}"
-    (folder / "models.lock.yaml").write_text(lock, encoding="utf-8")
+    catalogue.write_bytes(yamlio.dump(data))
+    entries = {f"model-{i:05d}": _locked(i, i == changed) for i in range(size)}
+    (folder / lock.FILE).write_bytes(lock.write(Lock(entries)))
     return catalogue
 
 
-def _model(i: int) -> str:
-    return (
-        f"  - name: model-{i:05d}\n    title: Model {i}\n    source:\n      huggingface: org/model-{i:05d}\n    cache: s3\n"
+def _model(i: int) -> Mapping[str, Any]:
+    source = {"huggingface": f"org/model-{i:05d}"}
+    return {"name": f"model-{i:05d}", "title": f"Model {i}", "source": source, "cache": "s3"}
+
+
+def _service(i: int) -> Mapping[str, Any]:
+    application = {"model": f"model-{i:05d}", "route": "/generate", "replicas": {"min": 1, "max": 2}}
+    return {"name": f"service-{i:05d}", "clusters": ["hub"], "applications": [application]}
+
+
+def _locked(i: int, changed: bool) -> LockedModel:
+    files = tuple(
+        LockedFile(name, 2_000_000_000 + i if name == "model.safetensors" else 1000 + i, f"sha256:{_digest(i, name)}")
+        for name in FILES
     )
-
-
-def _service(i: int) -> str:
-    return (
-        f"  - name: service-{i:05d}\n    clusters: [hub]\n    applications:\n      - model: model-{i:05d}\n"
-        f"        route: /generate\n        replicas:\n          min: 1\n          max: 2\n"
+    return LockedModel(
+        source=ModelSource(f"org/model-{i:05d}"),
+        commit=_digest(i, changed)[:40],
+        license="apache-2.0",
+        gated=False,
+        dtype="BF16",
+        parameters=1_000_000_000,
+        context_length=2048,
+        kv=KvShape(layers=22, heads=4, head_dim=64),
+        size=sum(file.size for file in files),
+        weights=2_000_000_000 + i,
+        files=files,
     )
 
 
 def _digest(*parts: object) -> str:
     return sha256(repr(parts).encode()).hexdigest()
-
-
-def _lock_entry(i: int, changed: bool) -> str:
-    files = "".join(
-        f"      sha256:{_digest(i, name)} {1000 + i if name != 'model.safetensors' else 2_000_000_000 + i} {name}\n"
-        for name in FILES
-    )
-    total = 2_000_000_000 + i + (len(FILES) - 1) * (1000 + i)
-    return (
-        f"  model-{i:05d}:\n"
-        f"    source:\n      huggingface: org/model-{i:05d}\n      revision: main\n"
-        f'    commit: "{_digest(i, changed)[:40]}"\n    license: apache-2.0\n    gated: false\n    dtype: BF16\n'
-        f"    parameters: 1000000000\n    contextLength: 2048\n    kv:\n      layers: 22\n      heads: 4\n      headDim: 64\n"
-        f"    size: {total}\n    weights: {2_000_000_000 + i}\n    files: |\n{files}"
-    )

@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +35,8 @@ from cdk8s import ApiObject, App, Chart, JsonPatch
 app = App(outdir=sys.argv[2])
 chart = Chart(app, "all")
 for i, obj in enumerate(json.load(open(sys.argv[1]))):
-    extra = [JsonPatch.add("/" + key, obj[key]) for key in obj if key not in ("apiVersion", "kind", "metadata")]
-    ApiObject(chart, str(i), api_version=obj["apiVersion"], kind=obj["kind"], metadata=obj["metadata"]).add_json_patch(*extra)
+    head = {"api_version": obj.pop("apiVersion"), "kind": obj.pop("kind"), "metadata": obj.pop("metadata")}
+    ApiObject(chart, str(i), **head).add_json_patch(*(JsonPatch.add("/" + key, obj[key]) for key in obj))
 app.synth()
 """
 
@@ -51,18 +50,25 @@ class Sample:
     memory: float
 
 
+# Starts the command and reports on it. A process of its own: the peak memory of a child counts from that of its parent.
+LAUNCHER = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:], stdout=open(sys.argv[1], "wb"), stderr=subprocess.PIPE)
+errors = process.stderr.read()
+_, status, usage = os.wait4(process.pid, 0)
+wall = time.perf_counter() - start
+if os.waitstatus_to_exitcode(status):
+    sys.exit(errors.decode())
+print(json.dumps([wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
+"""
+
+
 def measure(command: list[str], *, into: Path | None = None) -> Sample:
     """Run `command`; its output goes to `into` or nowhere. Raises CalledProcessError when it fails."""
-    with (into or Path(os.devnull)).open("wb") as out:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE)
-        assert process.stderr is not None
-        errors = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - start
-    if os.waitstatus_to_exitcode(status):
-        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command, stderr=errors)
-    return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, str(into or os.devnull), *command]
+    done = subprocess.run(launcher, check=True, capture_output=True, text=True)
+    return Sample(*json.loads(done.stdout))
 
 
 def one_chart(folder: Path, tree: Path) -> list[str]:
@@ -137,7 +143,9 @@ def peers(folder: Path, template: list[str]) -> list[tuple[str, Callable[[], Sam
     measure(template, into=objects)
     (objects.parent / "kustomization.yaml").write_text("resources: [objects.yaml]\n", encoding="utf-8")
     data = folder / "objects.json"
-    data.write_text(json.dumps([o for o in yaml.load_all(objects.read_bytes(), yaml.CSafeLoader) if o]), encoding="utf-8")
+    data.write_text(
+        json.dumps([o for o in yaml.load_all(objects.read_bytes(), yaml.CSafeLoader) if o]), encoding="utf-8"
+    )
     script = folder / "synth.py"
     script.write_text(CDK8S, encoding="utf-8")
     synth = [cdk8s_python(), str(script), str(data), str(folder / "synth")]
@@ -150,7 +158,10 @@ def peers(folder: Path, template: list[str]) -> list[tuple[str, Callable[[], Sam
 def small(runs: int) -> dict[str, list[Sample]]:
     """`check` of the repository's own models.yaml beside importing pydantic."""
     check = [sys.executable, "-m", "generator.cli", "check", "-f", str(ROOT / "models.yaml")]
-    commands = {"python -c 'import pydantic'": [sys.executable, "-c", "import pydantic"], "modelyard check, own models.yaml": check}
+    commands = {
+        "python -c 'import pydantic'": [sys.executable, "-c", "import pydantic"],
+        "modelyard check, own models.yaml": check,
+    }
     for command in commands.values():
         measure(command)
     return _in_turn({name: lambda c=command: measure(c) for name, command in commands.items()}, runs)
@@ -173,7 +184,9 @@ def main() -> None:
     results: dict[str, dict[str, Any]] = {}
     for size in map(int, arguments.sizes.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            results[str(size)] = show(f"{size} models, {size} services", _in_turn(dict(rows(Path(folder), size)), arguments.runs))
+            results[str(size)] = show(
+                f"{size} models, {size} services", _in_turn(dict(rows(Path(folder), size)), arguments.runs)
+            )
     results["own"] = show("the repository's own models.yaml", small(max(arguments.runs, 7)))
     ratios(results)
     if arguments.json:
@@ -202,7 +215,9 @@ def ratios(results: dict[str, dict[str, Any]]) -> None:
                 print(f"{size:>6}: {name} / helm template = {table[name]['wall'] / peer:.2f}")
     if "1000" in results and "10000" in results:
         for name in ("modelyard render, empty folder", "modelyard check, clean tree"):
-            print(f"growth 1000 to 10000: {name} = {results['10000'][name]['wall'] / results['1000'][name]['wall']:.1f}")
+            print(
+                f"growth 1000 to 10000: {name} = {results['10000'][name]['wall'] / results['1000'][name]['wall']:.1f}"
+            )
     own = list(results["own"].values())
     print(f"own models.yaml: check / import pydantic = {own[1]['wall'] / own[0]['wall']:.2f}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from generator import memory, naming
@@ -15,26 +15,27 @@ from generator.spec import Application, Model, Service, Spec
 from generator.suggest import suggest
 
 COMMIT_LENGTH = 40
+KINDS = ("clusters", "caches", "models", "services")
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the rules look at. `ghosts` are items that exist but are faulty themselves (`models/x`)."""
+    """What the rules look at: `names` of what exists by kind, items that are faulty themselves included."""
 
     spec: Spec
     lock: Lock
-    ghosts: frozenset[str]
-    models: dict[str, Model]
+    models: Mapping[str, Model]
+    names: Mapping[str, frozenset[str]]
 
     @classmethod
     def of(cls, spec: Spec, lock: Lock, ghosts: frozenset[str] = frozenset()) -> Scene:
-        return cls(spec, lock, ghosts, {m.name: m for m in spec.models})
-
-    def has(self, kind: str, name: str) -> bool:
-        return f"{kind}/{name}" in self.ghosts or name in self.names(kind)
-
-    def names(self, kind: str) -> Sequence[str]:
-        return [item.name for item in getattr(self.spec, kind)] if kind != "models" else list(self.models)
+        """`ghosts` are the faulty items that had to be set aside, as `kind/name`."""
+        names = {
+            kind: frozenset(item.name for item in getattr(spec, kind))
+            | {ghost.removeprefix(f"{kind}/") for ghost in ghosts if ghost.startswith(f"{kind}/")}
+            for kind in KINDS
+        }
+        return cls(spec, lock, {model.name: model for model in spec.models}, names)
 
 
 def check(spec: Spec, lock: Lock, ghosts: frozenset[str] = frozenset()) -> Iterator[Fault]:
@@ -61,7 +62,7 @@ def locked(scene: Scene, model: Model) -> LockedModel | None:
 
 
 def _names(scene: Scene) -> Iterator[Fault]:
-    for kind in ("clusters", "caches", "models", "services"):
+    for kind in KINDS:
         yield from _repeated((kind,), [item.name for item in getattr(scene.spec, kind)], kind.removesuffix("s"))
     for i, service in enumerate(scene.spec.services):
         names = [application.name or application.model for application in service.applications]
@@ -107,8 +108,8 @@ def _references(scene: Scene) -> Iterator[Fault]:
 
 
 def _refer(scene: Scene, kind: str, name: str, path: Path) -> Iterator[Fault]:
-    if not scene.has(kind, name):
-        yield Fault(path, f"there is no {kind.removesuffix('s')} `{name}`", suggest(name, scene.names(kind)))
+    if name not in scene.names[kind]:
+        yield Fault(path, f"there is no {kind.removesuffix('s')} `{name}`", suggest(name, scene.names[kind]))
 
 
 def _staged(scene: Scene) -> Iterator[Fault]:
@@ -117,9 +118,11 @@ def _staged(scene: Scene) -> Iterator[Fault]:
             model = scene.models.get(application.model)
             if model is None or model.clusters is None:
                 continue
-            missing = [c for c in service.clusters if c not in model.clusters and scene.has("clusters", c)]
+            missing = [c for c in service.clusters if c not in model.clusters and c in scene.names["clusters"]]
             if missing:
-                message = f"model `{model.name}` is not staged on {', '.join(missing)}, where service `{service.name}` runs"
+                message = (
+                    f"model `{model.name}` is not staged on {', '.join(missing)}, where service `{service.name}` runs"
+                )
                 yield Fault(
                     ("services", i, "applications", j, "model"), message, f"add {missing[0]} to the model's `clusters`"
                 )
@@ -130,7 +133,9 @@ def _one_cache(scene: Scene, i: int, service: Service) -> Iterator[Fault]:
     used = {scene.models[a.model].cache for a in service.applications if a.model in scene.models}
     if len(used) > 1:
         message = f"service `{service.name}` reads models from several caches: {', '.join(sorted(used))}"
-        yield Fault(("services", i, "applications"), message, "serve them from two services, or stage them in one cache")
+        yield Fault(
+            ("services", i, "applications"), message, "serve them from two services, or stage them in one cache"
+        )
 
 
 def _routes(scene: Scene) -> Iterator[Fault]:
@@ -146,18 +151,22 @@ def _routes(scene: Scene) -> Iterator[Fault]:
 def _hosts(scene: Scene) -> Iterator[Fault]:
     taken: dict[tuple[str, str], str] = {}
     for i, service in enumerate(scene.spec.services):
-        for cluster in service.clusters if service.ingress else ():
-            assert service.ingress is not None
-            other = taken.setdefault((cluster, service.ingress.host), service.name)
+        host = service.ingress.host if service.ingress else None
+        for cluster in service.clusters if host else ():
+            other = taken.setdefault((cluster, str(host)), service.name)
             if other != service.name:
-                message = f"host `{service.ingress.host}` on {cluster} is that of service `{other}`"
+                message = f"host `{host}` on {cluster} is that of service `{other}`"
                 yield Fault(("services", i, "ingress", "host"), message, "one host for one service")
 
 
 def _pinned(scene: Scene) -> Iterator[Fault]:
     for i, model in enumerate(scene.spec.models):
         entry = scene.lock.models.get(model.name)
-        path: Path = ("models", i, "source", "revision") if "revision" in model.source.model_fields_set else ("models", i, "source")
+        path: Path = (
+            ("models", i, "source", "revision")
+            if "revision" in model.source.model_fields_set
+            else ("models", i, "source")
+        )
         fix = f"run `modelyard lock {model.name}` and commit models.lock.yaml"
         if entry is not None and entry.source != asked(model):
             yield Fault(path, f"models.lock.yaml answers another source of `{model.name}`", fix)
@@ -197,7 +206,9 @@ def _application(service: Service, application: Application, at: Path) -> Iterat
         message = f"`{app.name}` uses at most {app.max_accelerators} accelerator a replica"
         yield Fault((*at, "accelerators"), message, "use `app: vllm` for a model that needs several")
     if service.accelerator is None and "accelerators" in application.model_fields_set:
-        yield Fault((*at, "accelerators"), "the service names no accelerator", f"one of {', '.join(sorted(ACCELERATORS))}")
+        yield Fault(
+            (*at, "accelerators"), "the service names no accelerator", f"one of {', '.join(sorted(ACCELERATORS))}"
+        )
 
 
 def _one_image(service: Service, i: int) -> Iterator[Fault]:
@@ -217,13 +228,17 @@ def _accelerator(scene: Scene) -> Iterator[Fault]:
 def _platform(scene: Scene) -> Iterator[Fault]:
     code = scene.spec.platform.code
     if code.delivery == "url" and code.base_url is None:
-        yield Fault(("platform", "code"), "`delivery: url` needs `baseUrl`", "the address where rendered/serve/ is published")
+        yield Fault(
+            ("platform", "code"), "`delivery: url` needs `baseUrl`", "the address where rendered/serve/ is published"
+        )
     for role in ("cpu", "gpu", "vllm"):
         image = getattr(scene.spec.platform.images, role)
         if image is not None and tuple(map(int, image.ray_version.split(".")[:2])) < MINIMUM_RAY:
             wanted = ".".join(map(str, MINIMUM_RAY))
             message = f"Ray {image.ray_version} is older than {wanted}: its dashboard deletes jobs unauthenticated"
-            yield Fault(("platform", "images", role, "rayVersion"), message, f"use an image with Ray {wanted}.0 or newer")
+            yield Fault(
+                ("platform", "images", role, "rayVersion"), message, f"use an image with Ray {wanted}.0 or newer"
+            )
 
 
 def _clusters(scene: Scene) -> Iterator[Fault]:

@@ -1,0 +1,94 @@
+"""The proof of containment can fail: schemas that accept too much are caught, by place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.subset.check_subset import OURS, bundled, generated
+from tests.subset.containment import Prover
+
+REAL: dict[str, Any] = {
+    "type": "object",
+    "required": ["name"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string", "maxLength": 5, "pattern": "^[a-z]+$"},
+        "size": {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True},
+        "mode": {"enum": ["a", "b"]},
+        "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "items": {"type": "array", "items": {"$ref": "#/definitions/item"}, "minItems": 1},
+    },
+    "definitions": {"item": {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0}}}},
+}
+NAME = {"type": "string", "pattern": "^[a-c]+$", "maxLength": 4}
+
+
+def ours(**properties: Any) -> dict[str, Any]:
+    """A schema with the name and more; closed, unless told otherwise."""
+    more = {key: value for key, value in properties.items() if key.startswith("_")}
+    named = {"name": NAME} | {key: value for key, value in properties.items() if not key.startswith("_")}
+    base = {"type": "object", "required": ["name"], "additionalProperties": False, "properties": named}
+    return {**base, **{key.removeprefix("_"): value for key, value in more.items()}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        ours(),
+        ours(size={"type": "string"}, mode={"const": "b"}),
+        ours(size={"anyOf": [{"type": "integer", "minimum": 3}, {"type": "string"}]}),
+        ours(labels={"type": "object", "additionalProperties": {"type": "string", "maxLength": 9}}),
+        ours(items={"type": "array", "minItems": 2, "items": {"type": "object", "properties": {"n": {"const": 4}}}}),
+        ours(mode={"allOf": [{"enum": ["a", "b"]}, {"type": "string"}]}),
+    ],
+)
+def test_a_subset_is_proven(schema: dict[str, Any]) -> None:
+    prover = Prover(schema, REAL)
+    prover.run()
+    assert prover.unproven == []
+    tried, refused = generated(schema, REAL, 50)
+    assert tried > 25 and refused == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "place"),
+    [
+        (ours(other={"type": "string"}), ".other"),
+        (ours(name={"type": "string", "maxLength": 5}), ".name"),
+        (ours(name={**NAME, "pattern": "^[a-z0-9]+$"}), ".name"),
+        (ours(name={**NAME, "maxLength": 6}), ".name"),
+        (ours(name={**NAME, "type": ["string", "null"]}), ".name"),
+        (ours(size={"type": "number"}), ".size"),
+        (ours(mode={"enum": ["a", "c"]}), ".mode"),
+        (ours(mode={"type": "string"}), ".mode"),
+        (ours(labels={"type": "object"}), ".labels.*"),
+        (ours(labels={"type": "object", "additionalProperties": {"type": "integer"}}), ".labels.*"),
+        (ours(items={"type": "array", "items": {"type": "object"}}), ".items"),
+        (
+            ours(
+                items={"type": "array", "minItems": 1, "items": {"type": "object", "properties": {"n": {"const": -1}}}}
+            ),
+            ".n",
+        ),
+        (ours(_required=[]), ""),
+        (ours(_additionalProperties=True), ".size"),
+        ({"properties": {"name": NAME}, "required": ["name"], "additionalProperties": False}, ""),
+    ],
+)
+def test_what_is_no_subset_is_named(schema: dict[str, Any], place: str) -> None:
+    prover = Prover(schema, REAL)
+    prover.run()
+    assert any(place in gap.partition(": ")[0] for gap in prover.unproven), prover.unproven
+
+
+def test_generated_instances_find_it_too() -> None:
+    assert generated(ours(size={"type": "boolean"}), REAL, 50)[1]
+
+
+@pytest.mark.parametrize("name", ["job_batch_v1", "rayservice_ray.io_v1", "applicationset_argoproj.io_v1alpha1"])
+def test_our_schemas_generate_instances(name: str) -> None:
+    schema = bundled(OURS / f"{name}.json")
+    tried, refused = generated(schema, schema, 20)
+    assert tried and refused == []
