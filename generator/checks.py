@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from generator import memory, naming
 from generator.apps import APPS
 from generator.catalog import ACCELERATORS, MINIMUM_RAY
-from generator.errors import Fault, Path
+from generator.errors import Fault, Path, Severity
 from generator.lock import Lock, LockedModel, ModelSource
 from generator.spec import Application, Model, Service, Spec
 from generator.suggest import suggest
@@ -38,11 +38,12 @@ class Scene:
         return cls(spec, lock, {model.name: model for model in spec.models}, names)
 
 
-def check(spec: Spec, lock: Lock, ghosts: frozenset[str] = frozenset()) -> Iterator[Fault]:
-    """Every broken rule of the catalogue."""
-    scene = Scene.of(spec, lock, ghosts)
+def check(spec: Spec, lock: Lock | None, ghosts: frozenset[str] = frozenset()) -> Iterator[Fault]:
+    """Every broken rule of the catalogue; without a lock (it cannot be read) what depends on it is not looked at."""
+    scene = Scene.of(spec, lock or Lock(), ghosts)
     for rule in RULES:
-        yield from rule(scene)
+        if lock is not None or rule is not _pinned:
+            yield from (f for f in rule(scene) if lock is not None or f.severity is Severity.ERROR)
 
 
 def is_commit(revision: str) -> bool:

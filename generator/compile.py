@@ -11,7 +11,7 @@ from generator import __version__, bundle, checks, lock, tree, yamlio
 from generator.apps import APPS
 from generator.assets import Assets
 from generator.emit import emit
-from generator.errors import Diagnostic, Fault, Severity, dotted
+from generator.errors import Diagnostic, Fault, Severity, UserError, dotted
 from generator.load import Loaded, load
 from generator.lock import Lock
 from generator.plan import Plan
@@ -32,17 +32,33 @@ def plan_catalogue(catalogue: Path, assets: Assets) -> Planned:
 
     Raises UserError when a file cannot be read at all or is not YAML.
     """
-    document = yamlio.load_file(catalogue, str(catalogue))
-    locked = read_lock(catalogue)
+    document = read_catalogue(catalogue)
+    locked, diagnostics = _lock_or_faults(catalogue)
     loaded = load(document)
-    diagnostics = list(loaded.diagnostics)
+    diagnostics += loaded.diagnostics
     if loaded.partial is not None:
         faults = checks.check(loaded.partial, locked, loaded.ghosts)
         diagnostics += _placed(document, loaded, faults)
-    if loaded.spec is None or any(d.severity is Severity.ERROR for d in diagnostics):
+    if locked is None or loaded.spec is None or any(d.severity is Severity.ERROR for d in diagnostics):
         return Planned(None, tuple(diagnostics))
     bundles = {folder: _bundle(assets, folder) for folder in sorted({a.folder for a in APPS.values() if a.folder})}
     return Planned(resolve(loaded.spec, locked, bundles, document.text, job_digest(assets)), tuple(diagnostics))
+
+
+def read_catalogue(path: Path) -> Document:
+    """The YAML of models.yaml. Raises UserError."""
+    if not path.exists():
+        hint = "run `modelyard init` to start one, or name it with --file"
+        raise UserError.of("there is no such catalogue", file=str(path), hint=hint)
+    return yamlio.load_file(path, str(path))
+
+
+def _lock_or_faults(catalogue: Path) -> tuple[Lock | None, list[Diagnostic]]:
+    """A faulty lock does not hide the faults of the catalogue."""
+    try:
+        return read_lock(catalogue), []
+    except UserError as error:
+        return None, list(error.diagnostics)
 
 
 def read_lock(catalogue: Path) -> Lock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path as FilePath
@@ -153,8 +153,8 @@ def _validator(schema: Mapping[str, Any]) -> Validator:
     types = Draft7Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
     formats = FormatChecker(formats=())
     formats.checks("quantity")(is_canonical_quantity)
-    strict = validators.extend(Draft7Validator, {"pattern": _pattern}, type_checker=types)
-    return strict(schema, format_checker=formats)
+    extend: Callable[..., Callable[..., Validator]] = validators.extend
+    return extend(Draft7Validator, {"pattern": _pattern}, type_checker=types)(schema, format_checker=formats)
 
 
 def _pattern(validator: Validator, pattern: str, instance: Any, schema: Any) -> Iterable[ValidationError]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
-from generator import checks, compile, hub, lock, lockplan, registry, report, yamlio
+from generator import checks, compile, lock, lockplan, registry, report
 from generator.catalog import DEFAULT_RAY_IMAGES
 from generator.errors import Diagnostic, ExitCode, Severity, UserError, exit_code
 from generator.files import replace_file
@@ -22,14 +23,14 @@ def lock_models(
     catalogue: Path, names: tuple[str, ...], *, upgrade: bool, images: bool, output: str
 ) -> ExitCode:
     """Bring the lock up to date with the catalogue; what could not be asked keeps its entry."""
-    document = yamlio.load_file(catalogue, str(catalogue))
+    document = compile.read_catalogue(catalogue)
     loaded = load(document)
     if loaded.spec is None:
         raise UserError(loaded.diagnostics)
     old = compile.read_lock(catalogue)
     models = [(model.name, checks.asked(model)) for model in loaded.spec.models]
     update = lockplan.plan_update(models, old, _wanted(names, upgrade))
-    outcome = hub.resolve_all(update.ask, progress=_progress(output))
+    outcome = _hub().resolve_all(update.ask, progress=_progress(output))
     references = image_references(loaded.spec)
     asked = lockplan.images_to_ask(references, old, upgrade=upgrade and not names) if images else ()
     digests, warnings = registry.resolve_all(asked)
@@ -38,6 +39,16 @@ def lock_models(
     said = (*_placed(document, loaded.spec, outcome.diagnostics, new, dict(models)), *warnings)
     _report(new, said, asked=len(update.ask), answered=outcome.models, output=output)
     return exit_code(said)
+
+
+def _hub() -> ModuleType:
+    """The module that asks the Hub; it needs a package that compiling does not."""
+    try:
+        from generator import hub
+    except ModuleNotFoundError as error:
+        hint = "pip install 'modelyard[prestage]'"
+        raise UserError.of(f"`modelyard lock` needs the package {error.name}", hint=hint) from error
+    return hub
 
 
 def image_references(spec: Spec) -> tuple[str, ...]:
@@ -51,7 +62,7 @@ def _wanted(names: tuple[str, ...], upgrade: bool) -> frozenset[str] | lockplan.
     return frozenset(names) if names else lockplan.ALL if upgrade else None
 
 
-def _progress(output: str) -> hub.Progress | None:
+def _progress(output: str) -> Callable[[str, int, int], None] | None:
     if output == "json":
         return lambda name, done, total: report.line(json.dumps({"event": "asked", "model": name, "done": done, "total": total}))
     if not sys.stderr.isatty():

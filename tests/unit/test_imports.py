@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("assets", "catalog", "filechoice", "naming", "quantities", "safetensors", "suggest"),
     ("bundle", "files", "gitindex", "registry", "tree", "yamlio"),
     ("credentials", "records", "spec", "yamledit"),
-    ("reference", "wording"),
+    ("chartdocs", "reference", "wording"),
     ("load",),
     ("lock",),
     ("plan",),

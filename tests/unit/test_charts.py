@@ -1,0 +1,215 @@
+"""Our charts under real helm: what they make, what they refuse, and their documentation."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from generator import assets, chartdocs, yamlio
+from generator.emit.charts import SERVICE_CHARTS
+from generator.prestage.exits import PERMANENT
+
+ROOT = Path(__file__).parents[2]
+CHARTS = ROOT / "chart-templates"
+INJECTED = {
+    "prestage": ["modelPrestage.s3Bucket=acme-ray-models-012345678901", "modelPrestage.region=eu-central-1"],
+    "model-services": ["cluster.bucket=acme-ray-models-012345678901", "cluster.region=eu-central-1"],
+}
+INJECTED["ray-service"] = INJECTED["model-services"]
+
+
+def values(chart: str) -> dict[str, Any]:
+    """The values of the chart's own test, to change."""
+    path = next((CHARTS / chart / "ci").glob("*.yaml"))
+    return copy.deepcopy(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def helm_run(helm: Path, verb: str, chart: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [str(helm), *verb.split(), *(["x"] if verb == "template" else []), str(CHARTS / chart), "-n", "models"]
+    return subprocess.run([*words, *arguments], capture_output=True, text=True, check=False)
+
+
+def made(helm: Path, chart: str, data: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """The objects that the chart makes of `data`."""
+    path = folder / "values.yaml"
+    path.write_bytes(yamlio.dump(data))
+    done = helm_run(helm, "template", chart, "-f", str(path))
+    assert done.returncode == 0, done.stderr
+    return [doc for doc in yaml.safe_load_all(done.stdout) if doc]
+
+
+def one(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    found = [o for o in objects if o["kind"] == kind and o["metadata"]["name"].startswith(name)]
+    assert len(found) == 1, [o["metadata"]["name"] for o in objects if o["kind"] == kind]
+    return found[0]
+
+
+def walk(node: Any) -> Iterator[Any]:
+    yield node
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from walk(inner)
+
+
+def containers(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [c for node in walk(objects) if isinstance(node, dict) for c in node.get("containers", ())]
+
+
+@pytest.mark.parametrize("chart", chartdocs.CHARTS)
+def test_helm_lint_is_clean(helm: Path, chart: str) -> None:
+    for path in [None, *sorted((CHARTS / chart / "ci").glob("*.yaml"))]:
+        done = helm_run(helm, "lint --strict", chart, *(["-f", str(path)] if path else []))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("chart", chartdocs.CHARTS)
+def test_what_is_rendered_fits_the_schema(helm: Path, chart: str) -> None:
+    pattern = "prestage.yaml" if chart == "prestage" else "services/*.yaml"
+    found = sorted((ROOT / "tests/cases").glob(f"*/expected/clusters/*/{pattern}"))
+    assert found
+    for path in found:
+        injected = [word for value in INJECTED[chart] for word in ("--set-string", value)]
+        done = helm_run(helm, "template", chart, "-f", str(path), *injected)
+        assert done.returncode == 0, (path, done.stderr)
+
+
+def objects_of(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (node for node in walk(schema) if isinstance(node, dict) and node.get("type") == "object")
+
+
+@pytest.mark.parametrize("chart", chartdocs.CHARTS)
+def test_the_schema_is_closed_at_every_level(chart: str) -> None:
+    schema = json.loads((CHARTS / chart / "values.schema.json").read_bytes())
+    open_nodes = [
+        n for n in objects_of(schema) if "additionalProperties" not in n and n != schema["properties"]["global"]
+    ]
+    assert open_nodes == []
+
+
+def test_a_typo_is_refused_by_name(helm: Path, tmp_path: Path) -> None:
+    data = values("prestage")
+    data["modelPrestage"]["models"]["tinyllama"]["revison"] = "main"
+    (tmp_path / "values.yaml").write_bytes(yamlio.dump(data))
+    done = helm_run(helm, "template", "prestage", "-f", str(tmp_path / "values.yaml"))
+    assert done.returncode != 0 and "revison" in done.stderr
+
+
+def test_both_service_charts_take_the_same_values() -> None:
+    files = [
+        (CHARTS / chart / name).read_bytes()
+        for name in ("values.schema.json", "values.yaml")
+        for chart in SERVICE_CHARTS.values()
+    ]
+    assert files[0] == files[1] and files[2] == files[3]
+
+
+@pytest.mark.parametrize("chart", chartdocs.CHARTS)
+def test_readme_is_fresh(chart: str, update_golden: bool) -> None:
+    path, text = CHARTS / chart / "README.md", chartdocs.readme(assets.find(), chart)
+    if update_golden:
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+CHANGES = {
+    "digest": lambda v: v["models"]["tinyllama"].update(digest="ffffffffff"),
+    "bucket": lambda v: v.update(s3Bucket="another-bucket"),
+    "region": lambda v: v.update(region="eu-west-1"),
+    "image": lambda v: v.update(image="registry.example.com/prestage:2"),
+    "memory": lambda v: v["resources"].update(memory="1Gi"),
+}
+
+
+@pytest.mark.parametrize("change", sorted(CHANGES))
+def test_a_changed_input_makes_a_new_job(helm: Path, tmp_path: Path, change: str) -> None:
+    data = values("prestage")
+    data["modelPrestage"]["resources"] = {"cpu": "1", "memory": "512Mi", "ephemeralStorage": "256Mi"}
+    before = one(made(helm, "prestage", data, tmp_path), "Job", "prestage-tinyllama-")["metadata"]["name"]
+    again = one(made(helm, "prestage", data, tmp_path), "Job", "prestage-tinyllama-")["metadata"]["name"]
+    CHANGES[change](data["modelPrestage"])
+    after = one(made(helm, "prestage", data, tmp_path), "Job", "prestage-tinyllama-")["metadata"]["name"]
+    assert before == again != after
+    assert len(before) <= 63
+
+
+def test_the_job_is_as_promised(helm: Path, tmp_path: Path) -> None:
+    objects = made(helm, "prestage", values("prestage"), tmp_path)
+    job, gated = one(objects, "Job", "prestage-tinyllama-"), one(objects, "Job", "prestage-gated-")
+    assert job["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == [int(c) for c in PERMANENT]
+    assert job["spec"]["activeDeadlineSeconds"] == 3600
+    assert "ttlSecondsAfterFinished" not in job["spec"]
+    assert job["spec"]["template"]["spec"]["serviceAccountName"] == "modelyard-prestage"
+    env = {e["name"]: e for e in gated["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert env["HF_TOKEN"] == {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": {"name": "hf-token", "key": "token"}}}
+    assert "HF_TOKEN" not in str(job)
+    plan = one(objects, "ConfigMap", "prestage-gated-")
+    assert plan["immutable"] is True and plan["metadata"]["name"] == gated["metadata"]["name"]
+    assert plan["data"]["plan.json"] == '{"version":1,"note":"{{ not a template }}"}'
+    policy = one(objects, "NetworkPolicy", "model-prestage")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"] and "ingress" not in policy
+
+
+@pytest.mark.parametrize("chart", ["prestage", "ray-service"])
+def test_every_container_is_restricted(helm: Path, tmp_path: Path, chart: str) -> None:
+    objects = made(helm, chart, values(chart), tmp_path)
+    found = containers(objects)
+    assert found
+    for container in found:
+        security = container["securityContext"]
+        assert security["allowPrivilegeEscalation"] is False and security["readOnlyRootFilesystem"] is True
+        assert security["capabilities"] == {"drop": ["ALL"]} and security["runAsNonRoot"] is True
+        assert container["resources"]["requests"] == container["resources"]["limits"]
+    for pod in (n for n in walk(objects) if isinstance(n, dict) and "containers" in n):
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["securityContext"]["runAsUser"] > 0 and pod["enableServiceLinks"] is False
+    texts = [node for node in walk(objects) if isinstance(node, str)]
+    assert not [text for text in texts if text in ("sh", "bash", "-c", "/bin/sh", "/bin/bash")]
+
+
+def test_services_are_as_promised(helm: Path, tmp_path: Path) -> None:
+    objects = made(helm, "ray-service", values("ray-service"), tmp_path)
+    volumes = [o for o in objects if o["kind"] == "PersistentVolume"]
+    assert len({v["spec"]["csi"]["volumeHandle"] for v in volumes}) == len(volumes) == 2
+    for volume in volumes:
+        assert volume["spec"]["accessModes"] == ["ReadOnlyMany"]
+        assert {"read-only", "allow-other", "prefix models/"} <= set(volume["spec"]["mountOptions"])
+    budgets = [o for o in objects if o["kind"] == "PodDisruptionBudget"]
+    assert [(b["metadata"]["name"], b["spec"]["minAvailable"]) for b in budgets] == [("gpu-workers", 1)]
+    route = one(objects, "Ingress", "gpu")
+    backend = route["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    assert backend == {"name": "gpu-serve-svc", "port": {"name": "serve"}}
+    for name, scaled in (("chat", True), ("gpu", False)):
+        config = one(objects, "RayService", name)["spec"]["rayClusterConfig"]
+        assert config["enableInTreeAutoscaling"] is scaled
+        assert config["headGroupSpec"]["template"]["spec"]["automountServiceAccountToken"] is scaled
+        assert config["authOptions"] == {"mode": "token"}
+        assert "serve" in [p["name"] for p in config["headGroupSpec"]["template"]["spec"]["containers"][0]["ports"]]
+    assert "s3://peeks-ray-models-012345678901/code/" in one(objects, "RayService", "chat")["spec"]["serveConfigV2"]
+
+
+@pytest.mark.parametrize("missing", ["bucket", "region"])
+@pytest.mark.parametrize("chart", ["model-services", "ray-service"])
+def test_what_the_cluster_must_say_is_required(helm: Path, tmp_path: Path, chart: str, missing: str) -> None:
+    data = values(chart)
+    data["cluster"][missing] = ""
+    (tmp_path / "values.yaml").write_bytes(yamlio.dump(data))
+    done = helm_run(helm, "template", chart, "-f", str(tmp_path / "values.yaml"))
+    assert done.returncode != 0 and f"cluster.{missing} is empty" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "title", ['"quoted"', "two\nlines", "{{ .Release.Name }}", "ü 模型 🦙", "a\u2028b", "yes", "${schema.spec}", "\\"]
+)
+@pytest.mark.parametrize("chart", ["model-services", "ray-service"])
+def test_a_title_is_data(helm: Path, tmp_path: Path, chart: str, title: str) -> None:
+    data = values(chart)
+    data["services"]["chat"]["title"] = title
+    kind = "ModelService" if chart == "model-services" else "RayService"
+    found = one(made(helm, chart, data, tmp_path), kind, "chat")
+    assert found["metadata"]["annotations"]["modelyard.dev/title"] == title
