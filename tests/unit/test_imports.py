@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("kinds",),
     ("lint",),
     ("compile", "edit", "scaffold"),
-    ("diff", "rehearse"),
+    ("clireference", "diff", "rehearse"),
     ("report",),
     ("verbs",),
     ("cli", "__main__"),
