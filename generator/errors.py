@@ -61,11 +61,16 @@ class Fault:
 
 
 def dotted(path: Path) -> str:
-    """`("models", 2, "source")` as `models[2].source`."""
+    """`("models", 2, "source")` as `models[2].source`; what a terminal could obey is escaped."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{visible(part)}" if text else visible(part)
     return text
+
+
+def visible(text: str) -> str:
+    """`text` with characters that cannot be seen, or that a terminal obeys, as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class UserError(Exception):

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from generator.errors import Path
+from generator.errors import Path, visible
 from generator.spec import Spec
 from generator.spec.base import PATTERN_HINTS
 from generator.suggest import suggest
@@ -37,7 +37,7 @@ _MESSAGES: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
 def say(detail: ErrorDetails, path: Path) -> tuple[str, str]:
     """Message and hint of one error at `path`."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
-    key = str(path[-1]) if path else ""
+    key = visible(str(path[-1])) if path else ""
     if kind == "extra_forbidden":
         return f"unknown key `{key}`", suggest(key, known_keys(path[:-1]))
     if kind == "missing":
@@ -68,7 +68,7 @@ def shown(value: Any) -> str:
     """A value for a message, cut where it is long."""
     if value is None or isinstance(value, dict | list):
         return "nothing" if value is None else "a mapping" if isinstance(value, dict) else "a list"
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else visible(str(value))
     return f"`{text[:_SHOWN]}…`" if len(text) > _SHOWN else f"`{text}`"
 
 

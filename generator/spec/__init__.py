@@ -13,6 +13,7 @@ from generator.spec.service import Application, Service
 
 API_VERSION = "modelyard.dev/v1alpha1"
 KIND = "ModelCatalog"
+MOST = 20_000  # models, and services
 
 
 class Spec(Node):
@@ -23,8 +24,20 @@ class Spec(Node):
     platform: Platform = described("Facts that hold for the whole repository.")
     clusters: Seq[Cluster] = described("Where models are staged and served.", min_length=1)
     caches: Seq[Cache] = described("Where weights are staged.", min_length=1)
-    models: Seq[Model] = described("What the platform offers.", default=())
-    services: Seq[Service] = described("How models are served.", default=())
+    models: Seq[Model] = described("What the platform offers.", default=(), max_length=MOST)
+    services: Seq[Service] = described("How models are served.", default=(), max_length=MOST)
 
 
-__all__ = ["API_VERSION", "KIND", "Application", "Cache", "Cluster", "Model", "Platform", "S3Cache", "Service", "Source", "Spec"]
+__all__ = [
+    "API_VERSION",
+    "KIND",
+    "Application",
+    "Cache",
+    "Cluster",
+    "Model",
+    "Platform",
+    "S3Cache",
+    "Service",
+    "Source",
+    "Spec",
+]

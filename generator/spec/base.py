@@ -11,9 +11,7 @@ from pydantic.alias_generators import to_camel
 class Node(BaseModel):
     """A mapping of models.yaml: unknown keys are faults, values keep their YAML type, nothing can be changed."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, defer_build=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel, defer_build=True)
 
 
 def example(*values: Any, unit: str = "") -> dict[str, Any]:
@@ -41,9 +39,7 @@ LabelKey = Annotated[
         pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$", max_length=317
     ),
 ]
-LabelValue = Annotated[
-    str, StringConstraints(pattern=r"^([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)
-]
+LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?$", max_length=63)]
 
 Cpu = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,3}|[1-9][0-9]{0,5}m)$")]
 """A Kubernetes CPU quantity in its canonical text form: `2` or `500m`."""
@@ -83,7 +79,7 @@ _NAME_RULE = "lower-case letters, digits and hyphens; a letter first, no hyphen 
 
 PATTERN_HINTS: dict[str, str] = {
     r"^[a-z]([-a-z0-9]*[a-z0-9])?$": _NAME_RULE,
-    r"^([1-9][0-9]{0,3}|[1-9][0-9]{0,5}m)$": "whole cores or thousandths as text, such as \"2\" or 500m",
+    r"^([1-9][0-9]{0,3}|[1-9][0-9]{0,5}m)$": 'whole cores or thousandths as text, such as "2" or 500m',
     r"^[1-9][0-9]{0,4}(Mi|Gi|Ti)$": "a whole number with Mi, Gi or Ti, such as 8Gi",
 }
 """What a pattern means, for people. A pattern without a row is shown as it is."""

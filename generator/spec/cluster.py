@@ -17,7 +17,9 @@ AddonName = Literal["kuberay-operator", "kro", "mountpoint-s3-csi-driver"]
 class Cluster(Node):
     """One cluster that Argo CD knows, or all clusters that carry the labels of `selector`."""
 
-    name: Name = described("Name of the cluster; label `cluster_name` of its Secret unless `selector` is given.", "peeks-hub")
+    name: Name = described(
+        "Name of the cluster; label `cluster_name` of its Secret unless `selector` is given.", "peeks-hub"
+    )
     provider: Literal["eks"] = described("Who runs the cluster.", "eks")
     selector: dict[LabelKey, LabelValue] = described(
         "Labels of the Argo CD cluster Secret (GitOps Bridge) that choose the cluster.",

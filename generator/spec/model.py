@@ -6,19 +6,15 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-from generator.spec.base import LabelValue, Name, Node, Seq, Text, described
+from generator.spec.base import LabelKey, LabelValue, Name, Node, Seq, Text, described
 
 RepoId = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$", max_length=96
-    ),
+    StringConstraints(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$", max_length=96),
 ]
 """A Hub repository, `owner/name` (huggingface_hub v1.28.0 utils/_validators.py, ASCII only)."""
 
-HubRevision = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$", max_length=200)
-]
+HubRevision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$", max_length=200)]
 FilePattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*?\[][A-Za-z0-9*?._\[\]/-]*$", max_length=200)]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._A-Za-z0-9]+$", max_length=253)]
@@ -56,6 +52,6 @@ class Model(Node):
     clusters: Seq[Name] | None = described(
         "Clusters where it is staged; all clusters when left out.", ["peeks-hub"], default=None
     )
-    labels: dict[str, LabelValue] = described(
+    labels: dict[LabelKey, LabelValue] = described(
         "Free labels for the catalogue, such as a cost centre.", {"team": "search"}, default={}
     )

@@ -30,7 +30,9 @@ class Application(Node):
     """One model behind one route."""
 
     model: Name = described("Model to serve.", "tinyllama")
-    name: Name | None = described("Name of the Serve application; the model's name when left out.", "chat", default=None)
+    name: Name | None = described(
+        "Name of the Serve application; the model's name when left out.", "chat", default=None
+    )
     app: Literal["text-generation", "vllm"] = described(
         "`text-generation`: our transformers application, for CPUs and small models; `vllm`: ray.serve.llm, for"
         " accelerators, OpenAI-compatible.",
@@ -47,7 +49,12 @@ class Application(Node):
         "Accelerators of one replica, when the service names one.", 1, unit="devices", default=1, ge=1, le=16
     )
     context_length: int | None = described(
-        "Longest prompt plus answer; the model's own when left out.", 4096, unit="tokens", default=None, ge=16, le=10_000_000
+        "Longest prompt plus answer; the model's own when left out.",
+        4096,
+        unit="tokens",
+        default=None,
+        ge=16,
+        le=10_000_000,
     )
     max_tokens: int = described(
         "Longest answer that a request may ask for.", 1024, unit="tokens", default=1024, ge=1, le=1_000_000

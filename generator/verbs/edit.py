@@ -42,7 +42,9 @@ def _edited(catalogue: Path, change: Callable[[str, Lock], str]) -> str:
     try:
         old = catalogue.read_bytes().decode("utf-8")
     except OSError as error:
-        raise UserError.of(f"cannot read: {error.strerror}", file=str(catalogue), hint="run `modelyard init`") from error
+        raise UserError.of(
+            f"cannot read: {error.strerror}", file=str(catalogue), hint="run `modelyard init`"
+        ) from error
     new = change(old, compile.read_lock(catalogue))
     edit.save(catalogue, new)
     return f"{new.count(chr(10)) - old.count(chr(10))} lines"

@@ -15,7 +15,9 @@ def lint(tree: Path, *, helm: str | None, with_helm: bool, output: str) -> ExitC
     """Judge `tree` with our schemas and rules and, unless told not to, with helm."""
     program = (helm or shutil.which("helm")) if with_helm else None
     if with_helm and program is None:
-        raise UserError.of("helm is not on PATH", hint="install helm, give --helm PATH, or leave the charts out: --no-helm")
+        raise UserError.of(
+            "helm is not on PATH", hint="install helm, give --helm PATH, or leave the charts out: --no-helm"
+        )
     judged = judge(tree, assets.find(), program)
     if output == "json":
         report.line(json.dumps({"objects": judged.counts, "diagnostics": report.as_data(judged.diagnostics)}))

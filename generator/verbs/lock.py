@@ -19,9 +19,7 @@ from generator.spec import Spec
 from generator.yamlio import Document
 
 
-def lock_models(
-    catalogue: Path, names: tuple[str, ...], *, upgrade: bool, images: bool, output: str
-) -> ExitCode:
+def lock_models(catalogue: Path, names: tuple[str, ...], *, upgrade: bool, images: bool, output: str) -> ExitCode:
     """Bring the lock up to date with the catalogue; what could not be asked keeps its entry."""
     document = compile.read_catalogue(catalogue)
     loaded = load(document)
@@ -64,7 +62,9 @@ def _wanted(names: tuple[str, ...], upgrade: bool) -> frozenset[str] | lockplan.
 
 def _progress(output: str) -> Callable[[str, int, int], None] | None:
     if output == "json":
-        return lambda name, done, total: report.line(json.dumps({"event": "asked", "model": name, "done": done, "total": total}))
+        return lambda name, done, total: report.line(
+            json.dumps({"event": "asked", "model": name, "done": done, "total": total})
+        )
     if not sys.stderr.isatty():
         return None
     return lambda name, done, total: report.line(f"[{done}/{total}] {name}", sys.stderr)
@@ -92,7 +92,9 @@ def _placed(
             line=places[name][0],
             column=places[name][1],
             path=f"models.{name}",
-            severity=Severity.WARNING if lockplan.is_current(new.models.get(name), sources[name]) else diagnostic.severity,
+            severity=Severity.WARNING
+            if lockplan.is_current(new.models.get(name), sources[name])
+            else diagnostic.severity,
         )
         for name, diagnostics in said.items()
         for diagnostic in diagnostics
@@ -103,8 +105,16 @@ def _report(
     new: Lock, said: tuple[Diagnostic, ...], *, asked: int, answered: Mapping[str, LockedModel], output: str
 ) -> None:
     if output == "json":
-        data = {"event": "done", "models": len(new.models), "asked": asked, "answered": len(answered), "images": len(new.images)}
+        data = {
+            "event": "done",
+            "models": len(new.models),
+            "asked": asked,
+            "answered": len(answered),
+            "images": len(new.images),
+        }
         report.line(json.dumps(data | {"diagnostics": report.as_data(said)}))
         return
     report.diagnostics(said, output=output)
-    report.line(f"{lock.FILE}: {len(new.models)} models, {len(new.images)} images; {asked} models asked, {len(answered)} answered")
+    report.line(
+        f"{lock.FILE}: {len(new.models)} models, {len(new.images)} images; {asked} models asked, {len(answered)} answered"
+    )

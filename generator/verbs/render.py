@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from generator import assets, compile, gitindex, report, tree
-from generator.errors import Diagnostic, ExitCode, UserError, exit_code
+from generator.errors import Diagnostic, ExitCode, Severity, UserError, exit_code
 from generator.plan import Plan
 from generator.tree import Difference, Tree
 
@@ -17,11 +17,14 @@ def render(catalogue: Path, out: Path | None, *, output: str) -> ExitCode:
     plan, warnings = _plan(catalogue, found)
     folder = _folder(catalogue, out, plan)
     done = tree.write(folder, compile.files(plan, found))
+    warnings += tuple(_left(folder, path) for path in done.left)
     if output == "json":
         counts = {"written": len(done.written), "removed": len(done.removed), "unchanged": len(done.unchanged)}
         report.line(json.dumps({"tree": str(folder), **counts, "diagnostics": report.as_data(warnings)}))
         return ExitCode.OK
     report.diagnostics(warnings, output=output)
+    if done.recovered:
+        report.line(f"{folder}: completed a render that had been interrupted")
     report.line(
         f"{folder}: {len(done.written)} written, {len(done.removed)} removed, {len(done.unchanged)} unchanged"
         f" ({len(plan.models)} models, {len(plan.services)} services)"
@@ -40,7 +43,9 @@ def check(catalogue: Path, out: Path | None, *, output: str, tracked: bool = Fal
     if tracked and not drift:
         drift = gitindex.faults(folder, [folder / path for path in (*files.files, tree.MANIFEST)])
     if output == "json":
-        report.line(json.dumps({"tree": str(folder), "drift": report.as_data(drift), "diagnostics": report.as_data(warnings)}))
+        report.line(
+            json.dumps({"tree": str(folder), "drift": report.as_data(drift), "diagnostics": report.as_data(warnings)})
+        )
         return exit_code(drift)
     for text in tree.unified_diff(folder, files, difference) if drift else ():
         report.line(text.removesuffix("\n"))
@@ -48,6 +53,12 @@ def check(catalogue: Path, out: Path | None, *, output: str, tracked: bool = Fal
     if not drift:
         report.line(f"{folder}: {len(files.files)} files, as the catalogue says")
     return exit_code(drift)
+
+
+def _left(folder: Path, path: str) -> Diagnostic:
+    message = "was edited after an interrupted render, and is left as it is"
+    hint = "delete it if nobody needs it, then run `modelyard render`"
+    return Diagnostic(message, str(folder / path), hint=hint, severity=Severity.WARNING)
 
 
 def _plan(catalogue: Path, found: assets.Assets) -> tuple[Plan, tuple[Diagnostic, ...]]:
@@ -66,7 +77,7 @@ _DRIFT = (
     ("added", "is missing", "run `modelyard render`"),
     ("changed", "is stale", "run `modelyard render`"),
     ("removed", "is not rendered any more", "run `modelyard render`"),
-    ("edited", "was edited by hand", "put the change into models.yaml, then `git checkout` the file and render"),
+    ("edited", "was edited by hand", "put the change into models.yaml, then `git checkout HEAD -- FILE` and render"),
     ("foreign", "is in the way: modelyard did not write it", "move or delete it, then run `modelyard render`"),
     ("untracked", "is no file of this catalogue", "move it out of the rendered tree, or delete it"),
 )
