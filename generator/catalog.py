@@ -92,7 +92,13 @@ ADDONS: Mapping[str, Chart] = MappingProxyType(
             version="2.7.0",
             namespace="kube-system",
             release="aws-mountpoint-s3-csi-driver",
-            kinds=(*_RBAC, *_CRD, ("storage.k8s.io", "CSIDriver"), ("", "Namespace"), ("scheduling.k8s.io", "PriorityClass")),
+            kinds=(
+                *_RBAC,
+                *_CRD,
+                ("storage.k8s.io", "CSIDriver"),
+                ("", "Namespace"),
+                ("scheduling.k8s.io", "PriorityClass"),
+            ),
         ),
     }
 )

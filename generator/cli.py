@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -186,14 +187,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         import traceback
 
         report.line(traceback.format_exc(), sys.stderr)
-        report.line(f"This is a bug in modelyard; please report it with the lines above. {_version_block()}", sys.stderr)
+        report.line(
+            f"This is a bug in modelyard; please report it with the lines above. {_version_block()}", sys.stderr
+        )
         code = ExitCode.BUG
     sys.exit(int(code or 0))
 
 
 def _wanted_output(arguments: list[str] | None) -> str:
     words = sys.argv[1:] if arguments is None else arguments
-    as_json = "--output=json" in words or ("--output", "json") in zip(words, words[1:], strict=False)
+    as_json = "--output=json" in words or ("--output", "json") in pairwise(words)
     return "json" if as_json else "text"
 
 

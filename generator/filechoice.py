@@ -39,9 +39,7 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}(/[A-Za-z0-9_][A-Za-
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 _VARIANT = r"fp16|bf16|fp32|fp8|int8|non_ema"
-_WEIGHTS = re.compile(
-    rf"(?P<stem>.+?)(\.(?P<variant>{_VARIANT}))?(?P<shard>-[0-9]{{5}}-of-[0-9]{{5}})?\.safetensors"
-)
+_WEIGHTS = re.compile(rf"(?P<stem>.+?)(\.(?P<variant>{_VARIANT}))?(?P<shard>-[0-9]{{5}}-of-[0-9]{{5}})?\.safetensors")
 _INDEX = re.compile(rf"(?P<stem>.+?)\.safetensors(?P<shard>\.index)(\.(?P<variant>{_VARIANT}))?\.json")
 _SINGLE, _SHARDS, _OTHER_PRECISION = range(3)
 
@@ -121,9 +119,7 @@ def _clashes(paths: Collection[str]) -> Iterator[tuple[str, str]]:
     for path in paths:
         if "/" in path:
             above = (str(folder) for folder in PurePosixPath(_folded(path)).parents)
-            yield from (
-                (path, f"is below {seen[folder]!r}, which is a file") for folder in above if folder in seen
-            )
+            yield from ((path, f"is below {seen[folder]!r}, which is a file") for folder in above if folder in seen)
 
 
 def _folded(path: str) -> str:

@@ -128,10 +128,7 @@ def _attempt(
 
 def _outcome(answers: Mapping[str, Resolution | UserError]) -> Outcome:
     models = {name: a.model for name, a in sorted(answers.items()) if isinstance(a, Resolution)}
-    said = {
-        name: a.warnings if isinstance(a, Resolution) else a.diagnostics
-        for name, a in sorted(answers.items())
-    }
+    said = {name: a.warnings if isinstance(a, Resolution) else a.diagnostics for name, a in sorted(answers.items())}
     return Outcome(models, {name: diagnostics for name, diagnostics in said.items() if diagnostics})
 
 
@@ -153,15 +150,11 @@ def _pinned(info: ModelInfo, source: ModelSource, commit: str | None) -> str:
         raise UserError.of(f"the Hub states no commit of {source.repo}", hint="check HF_ENDPOINT")
     asked = commit or source.revision
     if re.fullmatch("[0-9a-f]{40}", asked) and asked != sha:
-        raise UserError.of(
-            f"the Hub answers with {sha} for commit {asked} of {source.repo}", hint="check HF_ENDPOINT"
-        )
+        raise UserError.of(f"the Hub answers with {sha} for commit {asked} of {source.repo}", hint="check HF_ENDPOINT")
     return sha
 
 
-def _locked(
-    place: Place, info: ModelInfo, files: tuple[LockedFile, ...], config: Mapping[str, Any]
-) -> LockedModel:
+def _locked(place: Place, info: ModelInfo, files: tuple[LockedFile, ...], config: Mapping[str, Any]) -> LockedModel:
     weights = sum(file.size for file in files if filechoice.is_weights(file.path))
     counts = _parameters(place, info, [file for file in files if file.path.endswith(".safetensors")])
     return LockedModel(

@@ -60,9 +60,7 @@ def _refusal(error: errors.HfHubHTTPError, source: ModelSource, endpoint: str) -
     repo = source.repo
     match error:
         case errors.GatedRepoError():
-            return f"{repo} is gated: reading it needs an accepted licence and a token", _accept(
-                repo, endpoint
-            )
+            return f"{repo} is gated: reading it needs an accepted licence and a token", _accept(repo, endpoint)
         case errors.DisabledRepoError():
             return f"{repo} is disabled on {endpoint}", "choose another repository"
         case errors.RevisionNotFoundError():

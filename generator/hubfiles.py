@@ -22,9 +22,7 @@ def chosen(source: ModelSource, siblings: Iterable[RepoSibling]) -> tuple[Locked
     by_path = {str(sibling.rfilename): sibling for sibling in siblings}
     paths = filechoice.choose(by_path, source.allow, source.ignore)
     listed = filechoice.without(by_path, source.ignore)
-    faults = dict(filechoice.path_faults(paths)) | {
-        p: why for p in listed if (why := filechoice.path_fault(p))
-    }
+    faults = dict(filechoice.path_faults(paths)) | {p: why for p in listed if (why := filechoice.path_fault(p))}
     if faults:
         raise UserError(_unsafe(source, path, why) for path, why in sorted(faults.items()))
     if not any(map(filechoice.is_weights, paths)):
@@ -68,9 +66,7 @@ def check_indexes(place: Place, files: Sequence[LockedFile]) -> None:
     staged = {file.path for file in files}
     for index in (path for path in staged if path.endswith(".safetensors.index.json")):
         parts = read_json(place, index, MAX_INDEX).get("weight_map")
-        named = (
-            set(parts.values()) if isinstance(parts, dict) and all(map(_is_text, parts.values())) else {None}
-        )
+        named = set(parts.values()) if isinstance(parts, dict) and all(map(_is_text, parts.values())) else {None}
         lost = sorted(str(part) for part in named if part is None or join(dirname(index), part) not in staged)
         if lost:
             raise UserError.of(

@@ -41,9 +41,7 @@ def read(place: Place, path: str, limit: int, *, ranged: bool = False) -> bytes:
             if len(data) > limit:
                 break
     if len(data) > limit and not ranged:
-        raise UserError.of(
-            f"{place.source.repo}/{path} is longer than {limit} bytes", hint="choose another revision"
-        )
+        raise UserError.of(f"{place.source.repo}/{path} is longer than {limit} bytes", hint="choose another revision")
     return bytes(data[:limit])
 
 

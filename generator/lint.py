@@ -20,7 +20,10 @@ from generator.errors import Diagnostic, Severity, UserError, dotted
 # Stand in for what an ApplicationSet reads from the cluster.
 _CLUSTER = {
     "prestage": {"modelPrestage.s3Bucket": "lint-ray-models-000000000000", "modelPrestage.region": "eu-west-1"},
-    **{chart: {"cluster.bucket": "lint-ray-models-000000000000", "cluster.region": "eu-west-1"} for chart in SERVICE_CHARTS.values()},
+    **{
+        chart: {"cluster.bucket": "lint-ray-models-000000000000", "cluster.region": "eu-west-1"}
+        for chart in SERVICE_CHARTS.values()
+    },
 }
 # Rendered files nest deeper and hold longer texts (zips, plans) than what people write.
 RENDERED = yamlio.Limits(file_bytes=64 * 2**20, depth=40, scalar_bytes=2 * 2**20)
@@ -119,7 +122,9 @@ def _helm(command: list[str], origin: str, found: list[Diagnostic]) -> str | Non
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  a list, no shell
     except OSError as error:
-        raise UserError.of(f"cannot run helm: {error.strerror}", file=command[0], hint="give its path: --helm, or --no-helm") from error
+        raise UserError.of(
+            f"cannot run helm: {error.strerror}", file=command[0], hint="give its path: --helm, or --no-helm"
+        ) from error
     if done.returncode == 0:
         return done.stdout
     found.append(Diagnostic(f"helm {command[1]}: {' '.join((done.stderr or done.stdout).split())}", origin))
@@ -167,7 +172,12 @@ def _unique(objects: list[Object]) -> Iterator[Diagnostic]:
     for obj in objects:
         meta = obj.document.get("metadata", {})
         cluster = re.search(r"clusters/[^/]+", obj.origin)
-        key = (cluster[0] if cluster else obj.origin.partition(" ")[0], obj.kind, str(meta.get("namespace", "")), obj.name)
+        key = (
+            cluster[0] if cluster else obj.origin.partition(" ")[0],
+            obj.kind,
+            str(meta.get("namespace", "")),
+            obj.name,
+        )
         if "/ci/" not in obj.origin and key in seen:
             yield Diagnostic(f"{obj.kind} {obj.name} is made twice", obj.origin, hint=f"the other one: {seen[key]}")
         seen.setdefault(key, obj.origin)
@@ -177,7 +187,9 @@ def _handles(objects: list[Object]) -> Iterator[Diagnostic]:
     """Kubelet handles one volume per handle: a second one hangs (S3 CSI driver v2.7.0, TROUBLESHOOTING)."""
     seen: dict[tuple[str, str], str] = {}
     for obj in objects:
-        handle = obj.document.get("spec", {}).get("csi", {}).get("volumeHandle") if obj.kind == "PersistentVolume" else None
+        handle = (
+            obj.document.get("spec", {}).get("csi", {}).get("volumeHandle") if obj.kind == "PersistentVolume" else None
+        )
         if handle and seen.setdefault((obj.origin, handle), obj.name) != obj.name:
             yield Diagnostic(f"volumeHandle {handle} stands in two volumes", obj.origin)
 
@@ -185,7 +197,9 @@ def _handles(objects: list[Object]) -> Iterator[Diagnostic]:
 def _secrets(objects: list[Object]) -> Iterator[Diagnostic]:
     for obj in objects:
         if obj.kind == "Secret":
-            yield Diagnostic(f"Secret {obj.name} in Git", obj.origin, hint="keep it in the cluster or in a secret store")
+            yield Diagnostic(
+                f"Secret {obj.name} in Git", obj.origin, hint="keep it in the cluster or in a secret store"
+            )
 
 
 Rule = Callable[[list[Object]], Iterable[Diagnostic]]

@@ -94,14 +94,25 @@ def _inside(data: Any, loc: Path) -> Path:
     """`loc` without what pydantic adds: the name of a union's branch, `[key]`."""
     path: list[str | int] = []
     for part in loc:
-        if isinstance(data, Mapping) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
+        inner = _step(data, part)
+        if inner is not _NOTHING:
+            data = inner
         elif part != loc[-1] or part == "[key]":
             continue
         path.append(part)
     return tuple(path)
+
+
+_NOTHING = object()
+
+
+def _step(data: Any, part: str | int) -> Any:
+    """What stands at one step of a path, `_NOTHING` when there is no such place."""
+    if isinstance(data, Mapping):
+        return data.get(part, _NOTHING)
+    if isinstance(data, list) and isinstance(part, int) and part < len(data):
+        return data[part]
+    return _NOTHING
 
 
 def _remains(data: Any, details: list[ErrorDetails], faults: tuple[Diagnostic, ...]) -> Loaded:
@@ -121,12 +132,7 @@ def _remains(data: Any, details: list[ErrorDetails], faults: tuple[Diagnostic, .
 def _prune(data: Any, path: Path) -> None:
     """Take the key at `path` out; an item of a list stays, so that the places of the others do too."""
     for part in path[:-1]:
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        else:
-            return
+        data = _step(data, part)
     if path and isinstance(data, dict):
         data.pop(path[-1], None)
 

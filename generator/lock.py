@@ -46,9 +46,7 @@ class LockedFile(NamedTuple):
 
     path: str
     size: int  # bytes
-    digest: (
-        str  # `sha256:<64 hex>`, or `git:<40 hex>`, the blob id, where the Hub states no more (small files)
-    )
+    digest: str  # `sha256:<64 hex>`, or `git:<40 hex>`, the blob id, where the Hub states no more (small files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +171,7 @@ def _contradictions(model: LockedModel, path: Place) -> Iterator[Fault]:
     """What cannot be true together, as after a bad merge."""
     asked = model.source.revision
     if re.fullmatch("[0-9a-f]{40}", asked) and asked != model.commit:
-        yield Fault(
-            (*path, "commit"), f"`{model.commit}` is not the commit that the source asks for, `{asked}`"
-        )
+        yield Fault((*path, "commit"), f"`{model.commit}` is not the commit that the source asks for, `{asked}`")
     if model.files is not None and model.size is not None:
         total = sum(file.size for file in model.files)
         if total != model.size:

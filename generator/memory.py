@@ -64,7 +64,9 @@ def _fits(
 ) -> Iterator[Fault]:
     weights, per_token = entry.weights or 0, kv_per_token(entry)
     if weights > usable:
-        message = f"weights of `{application.model}` ({human(weights)}) do not fit: {what} holds {human(max(usable, 0))}"
+        message = (
+            f"weights of `{application.model}` ({human(weights)}) do not fit: {what} holds {human(max(usable, 0))}"
+        )
         yield Fault((*at, "model"), message, more)
         return
     if per_token is None or context is None:
@@ -78,7 +80,8 @@ def _fits(
         yield Fault((*at, "model"), message, f"set `contextLength` to {room // per_token} or less, or {more}")
     elif per_token * context * application.concurrency > room:
         fitting = room // (per_token * context)
-        message = f"only {fitting} of {application.concurrency} requests of {context} tokens fit beside the weights at a time"
+        message = (
+            f"only {fitting} of {application.concurrency} requests of {context} tokens fit beside the weights at a time"
+        )
         hint = f"lower `concurrency` to {fitting} or `contextLength`; shorter requests still run together"
         yield Fault((*at, "model"), message, hint, Severity.WARNING)
-

@@ -43,7 +43,9 @@ class Limit:
 
 MODEL_NAME = Limit(63 - len("prestage-") - 1 - DIGEST_DIGITS, "the Job is named prestage-<model>-<10 hex>, 63 at most")
 SERVICE_NAME = Limit(47, "KubeRay refuses a RayService name over 47")
-CLUSTER_NAME = Limit(64 - 32 - len("--model-writer"), "the IAM role is named <prefix>-<cluster>-model-writer, 64 at most")
+CLUSTER_NAME = Limit(
+    64 - 32 - len("--model-writer"), "the IAM role is named <prefix>-<cluster>-model-writer, 64 at most"
+)
 
 
 def short_commit(commit: str) -> str:

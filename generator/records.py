@@ -45,9 +45,7 @@ def record(value: Any, fields: Mapping[str, Field], path: Place, faults: list[Fa
         if key in fields:
             _check(fields[key], item, (*path, key), faults, checked)
         else:
-            faults.append(
-                Fault((*path, key), f"unknown key `{key}`", f"known keys: {', '.join(fields)}", at_key=True)
-            )
+            faults.append(Fault((*path, key), f"unknown key `{key}`", f"known keys: {', '.join(fields)}", at_key=True))
     missing = (key for key, field in fields.items() if field.required and key not in value)
     faults.extend(Fault(path, f"missing key `{key}`") for key in missing)
     return checked

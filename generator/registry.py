@@ -107,9 +107,7 @@ def resolve_all(
     """Digests by reference, and a warning for each image whose digest could not be read: its tag stays."""
     wanted = sorted(set(references))
     with ThreadPoolExecutor(PARALLEL) as pool:
-        answers = dict(
-            zip(wanted, pool.map(lambda reference: _attempt(reference, timeout), wanted), strict=True)
-        )
+        answers = dict(zip(wanted, pool.map(lambda reference: _attempt(reference, timeout), wanted), strict=True))
     digests = {reference: answer for reference, answer in answers.items() if isinstance(answer, str)}
     return digests, tuple(answer for answer in answers.values() if isinstance(answer, Diagnostic))
 
@@ -162,9 +160,7 @@ def _authorised(method: str, image: ImageName, timeout: float) -> Answer:
     if answer.status != 401:
         return answer
     token = _token(answer.headers.get("WWW-Authenticate", ""), timeout)
-    return _request(
-        method, answer.url, {**headers, "Authorization": f"Bearer {token}"}, timeout, MAX_MANIFEST
-    )
+    return _request(method, answer.url, {**headers, "Authorization": f"Bearer {token}"}, timeout, MAX_MANIFEST)
 
 
 def _token(challenge: str, timeout: float) -> str:

@@ -39,9 +39,7 @@ def resolve(spec: Spec, lock: Lock, bundles: Mapping[str, Bundle], text: str, jo
     models = tuple(_model(m, lock, caches[m.cache], everywhere) for m in sorted(spec.models, key=lambda m: m.name))
     image = _digested(platform.images.prestage, lock)
     by_name = {m.name: m for m in models}
-    services = tuple(
-        _service(s, platform, by_name, lock, bundles) for s in sorted(spec.services, key=lambda s: s.name)
-    )
+    services = tuple(_service(s, platform, by_name, lock, bundles) for s in sorted(spec.services, key=lambda s: s.name))
     used = {b.app: b for s in services for b in s.code}
     return plan.Plan(
         platform=_platform(platform, text),

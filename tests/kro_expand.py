@@ -67,7 +67,7 @@ def cel_value(source: str, values: Mapping[str, Any]) -> Any:
 
 def compiled(source: str, names: Iterable[str]) -> cel.Expression:
     """The parsed and checked expression; raises where it refers to anything but `names`."""
-    return cel.NewEnv(variables={name: cel.Type.DYN for name in names}).compile(source)
+    return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN)).compile(source)
 
 
 def expressions(node: Any) -> Iterator[str]:

@@ -22,9 +22,7 @@ ROOT = "modelyard-root"
 IN_CLUSTER = "https://kubernetes.default.svc"
 ADDONS_PROJECT_SUFFIX = "-addons"
 SYNC_OPTIONS = ["CreateNamespace=true", "ServerSideApply=true", "SkipDryRunOnMissingResource=true", "PruneLast=true"]
-RESTRICTED = {
-    f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")
-}
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 # What Ray's autoscaler and KubeRay write into objects that Argo CD also knows (kuberay#4149).
 RAY_DIFFERENCES = [
     {"group": "ray.io", "kind": kind, "jqPathExpressions": [f"{path}.workerGroupSpecs[].replicas"]}
@@ -281,13 +279,21 @@ def _addon(plan: Plan, name: str) -> dict[str, Any]:
 def _prestage(plan: Plan) -> dict[str, Any]:
     clusters = [c for c in plan.clusters if plan.models_on(c.name)]
     own = any(p.model.cache.bucket is None for p in plan.prestages)
-    values = {"modelPrestage": {"enabled": True, **({"s3Bucket": BUCKET} if own else {}), "region": "{{ .values.aws_region }}"}}
+    values = {
+        "modelPrestage": {
+            "enabled": True,
+            **({"s3Bucket": BUCKET} if own else {}),
+            "region": "{{ .values.aws_region }}",
+        }
+    }
     helm = {
         "releaseName": "prestage",
         "valueFiles": [f"../../{prestage_values_path(clusters[0]).replace(clusters[0].name, '{{ .values.entry }}')}"],
         "valuesObject": values,
     }
-    template = _template(plan, "prestage-{{ .nameNormalized }}", _git(plan, "charts/prestage", helm=helm), part="prestage")
+    template = _template(
+        plan, "prestage-{{ .nameNormalized }}", _git(plan, "charts/prestage", helm=helm), part="prestage"
+    )
     return _application_set(plan, "prestage", [_clusters(c, _bucket_keys(own)) for c in clusters], template)
 
 
@@ -319,7 +325,9 @@ def _services(plan: Plan, chart: str, clusters: Sequence[Cluster]) -> dict[str, 
         part="services",
         differences=RAY_DIFFERENCES,
     )
-    generators = [_with_services(plan, c, _clusters(c, _bucket_keys(own))) for c in clusters if plan.services_on(c.name)]
+    generators = [
+        _with_services(plan, c, _clusters(c, _bucket_keys(own))) for c in clusters if plan.services_on(c.name)
+    ]
     return _application_set(plan, f"services-{SERVICE_WAYS[chart]}", generators, template)
 
 

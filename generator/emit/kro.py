@@ -307,7 +307,9 @@ def _ray_service() -> dict[str, Any]:
     return {**_object("ray.io/v1", "RayService", NAME), "spec": spec}
 
 
-def _pod(name: str, limits: Any, ports: list[tuple[str, int]], *, labels: dict[str, str], **spec: Any) -> dict[str, Any]:
+def _pod(
+    name: str, limits: Any, ports: list[tuple[str, int]], *, labels: dict[str, str], **spec: Any
+) -> dict[str, Any]:
     container = {
         "name": name,
         "image": "${schema.spec.rayImage}",

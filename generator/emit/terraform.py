@@ -74,7 +74,9 @@ def access_variables(plan: Plan, cluster: Cluster) -> dict[str, Any]:
         "namespace": plan.platform.namespace,
         "prestage_service_account": naming.PRESTAGE_SERVICE_ACCOUNT,
         "driver_credentials": any(cache.credentials == "driver" for cache in caches),
-        "service_accounts": sorted(naming.service_account(service.name) for service in services if _reads_itself(service)),
+        "service_accounts": sorted(
+            naming.service_account(service.name) for service in services if _reads_itself(service)
+        ),
         "read_code": any(service.code_by == "s3" for service in services),
         **_buckets(caches),
     }

@@ -19,6 +19,14 @@ class PrestageExit(IntEnum):
 
 
 PERMANENT = tuple(
-    sorted((PrestageExit.PLAN, PrestageExit.INTEGRITY, PrestageExit.NOT_FOUND, PrestageExit.STORAGE, PrestageExit.FORBIDDEN))
+    sorted(
+        (
+            PrestageExit.PLAN,
+            PrestageExit.INTEGRITY,
+            PrestageExit.NOT_FOUND,
+            PrestageExit.STORAGE,
+            PrestageExit.FORBIDDEN,
+        )
+    )
 )
 """A retry in a new pod would end the same way."""

@@ -115,6 +115,5 @@ def _report(
         report.line(json.dumps(data | {"diagnostics": report.as_data(said)}))
         return
     report.diagnostics(said, output=output)
-    report.line(
-        f"{lock.FILE}: {len(new.models)} models, {len(new.images)} images; {asked} models asked, {len(answered)} answered"
-    )
+    held = f"{len(new.models)} models, {len(new.images)} images"
+    report.line(f"{lock.FILE}: {held}; {asked} models asked, {len(answered)} answered")

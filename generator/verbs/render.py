@@ -8,7 +8,7 @@ from pathlib import Path
 from generator import assets, compile, gitindex, report, tree
 from generator.errors import Diagnostic, ExitCode, Severity, UserError, exit_code
 from generator.plan import Plan
-from generator.tree import Difference, Tree
+from generator.tree import Difference
 
 
 def render(catalogue: Path, out: Path | None, *, output: str) -> ExitCode:

@@ -11,16 +11,15 @@ from functools import partial
 from threading import Event
 from typing import Any
 
+from errors import PromptRefused
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from manifest import check
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from errors import PromptRefused
-from manifest import check
 from settings import Settings
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 MAX_PROMPT = 1_000_000  # characters; the context length is checked in tokens, after this
 
@@ -106,9 +105,7 @@ class TextGeneration:
     @api.post("/")
     async def generate(self, request: GenerateRequest) -> GenerateResponse:
         cancelled = Event()
-        work = partial(
-            self._engine.complete, request.prompt, request.max_tokens, request.temperature, cancelled
-        )
+        work = partial(self._engine.complete, request.prompt, request.max_tokens, request.temperature, cancelled)
         self._pending += 1
         try:
             done = await asyncio.get_running_loop().run_in_executor(self._worker, work)

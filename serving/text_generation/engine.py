@@ -7,10 +7,9 @@ from threading import Event
 from typing import Any, Literal
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, StoppingCriteriaList
-
 from errors import PromptRefused, StartRefused
 from settings import Settings
+from transformers import AutoModelForCausalLM, AutoTokenizer, StoppingCriteriaList
 
 DEFAULT_TOKENS = 128
 GREEDY_BELOW = 0.01  # a smaller temperature would overflow the logits
@@ -41,9 +40,7 @@ class Engine:
         self._max_tokens = settings.max_tokens
         self._context_length = _context_length(self._model.config, settings.context_length)
 
-    def complete(
-        self, prompt: str, max_tokens: int | None, temperature: float, cancelled: Event
-    ) -> Completion:
+    def complete(self, prompt: str, max_tokens: int | None, temperature: float, cancelled: Event) -> Completion:
         """Greedy below temperature 0.01. Ends early once `cancelled` is set. Raises PromptRefused."""
         encoded = self._tokenizer(prompt, return_tensors="pt").to(self._model.device)
         length = encoded["input_ids"].shape[1]
@@ -79,9 +76,7 @@ class Engine:
         if least > self._max_tokens:
             raise PromptRefused(f"max_tokens is {least}, at most {self._max_tokens} are allowed")
         if least > room:
-            raise PromptRefused(
-                f"{length} tokens of prompt and {least} more exceed the context of {length + room}"
-            )
+            raise PromptRefused(f"{length} tokens of prompt and {least} more exceed the context of {length + room}")
         return wanted or min(DEFAULT_TOKENS, self._max_tokens, room)
 
     def _ends(self) -> set[int]:

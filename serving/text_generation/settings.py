@@ -28,9 +28,7 @@ class Settings:
         if not env.get("MODEL_ID"):
             raise StartRefused("MODEL_ID is not set: it names the folder of the model")
         if not (model := Path(env["MODEL_ID"])).is_dir():
-            raise StartRefused(
-                f"MODEL_ID is not a folder: {model} is not staged, or its volume is not mounted"
-            )
+            raise StartRefused(f"MODEL_ID is not a folder: {model} is not staged, or its volume is not mounted")
         if (dtype := env.get("DTYPE", "auto")) not in DTYPES:
             raise StartRefused(f"DTYPE is {dtype!r}, not one of {', '.join(DTYPES)}")
         return cls(

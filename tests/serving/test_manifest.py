@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from errors import StartRefused
 from manifest import INDEX, MANIFEST, check
 from settings import Settings
@@ -79,9 +78,7 @@ def test_many_faults_are_cut(model: Path) -> None:
 
 def test_no_manifest(model: Path) -> None:
     (model / MANIFEST).unlink()
-    with pytest.raises(
-        StartRefused, match=r"\.modelyard/manifest\.json is missing, so staging has not ended"
-    ):
+    with pytest.raises(StartRefused, match=r"\.modelyard/manifest\.json is missing, so staging has not ended"):
         check(model, verify=True)
     check(model, verify=False)
 

@@ -23,11 +23,11 @@ from typing import Any
 
 import pytest
 import yaml
-
 from errors import PromptRefused, StartRefused
+from settings import Settings
+
 from generator.apps import APPS, Deployment
 from generator.bundle import build, read_app
-from settings import Settings
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -55,7 +55,7 @@ class Answer:
 def ask(url: str, body: object = None, *, raw: bytes | None = None, method: str | None = None) -> Answer:
     """One request without redirects; `body` goes as JSON, `raw` as it is."""
     data = raw if raw is not None else None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)  # noqa: S310  loopback
     try:
         with urllib.request.build_opener(NoRedirect).open(request, timeout=60) as response:
             return Answer(response.status, json.loads(response.read() or b"null"))
@@ -109,10 +109,7 @@ def trained_tokenizer() -> Any:
 
 def stage(folder: Path) -> None:
     """The manifest, as the stager writes it last."""
-    files = [
-        {"path": path.name, "size": path.stat().st_size, "sha256": "0" * 64}
-        for path in sorted(folder.iterdir())
-    ]
+    files = [{"path": path.name, "size": path.stat().st_size, "sha256": "0" * 64} for path in sorted(folder.iterdir())]
     (folder / ".modelyard").mkdir()
     content = {"version": 1, "model": "tiny", "commit": "0" * 40, "files": files}
     (folder / ".modelyard" / "manifest.json").write_text(json.dumps(content))
@@ -259,9 +256,7 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployed(
-    dashboard: str, model: Path, unstaged: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Deployed:
+def deployed(dashboard: str, model: Path, unstaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     """Three applications from one zip, as serveConfigV2 states them, once each is decided."""
     bundle = build("text-generation", read_app(FOLDER))
     archive = tmp_path_factory.mktemp("code") / bundle.filename

@@ -57,9 +57,7 @@ def blob(path: str, content: Content) -> Blob:
     for chunk in Reply(body=content).chunks():
         large.update(chunk)
         small.update(chunk)
-    return Blob(
-        content, size, large.hexdigest(), small.hexdigest(), path.endswith(LFS_SUFFIXES) or size > LFS_SIZE
-    )
+    return Blob(content, size, large.hexdigest(), small.hexdigest(), path.endswith(LFS_SUFFIXES) or size > LFS_SIZE)
 
 
 class HubStandIn:
@@ -84,9 +82,7 @@ class HubStandIn:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def add(
-        self, repo: str, files: Mapping[str, Content] | Path, *, revision: str = "main", **facts: Any
-    ) -> str:
+    def add(self, repo: str, files: Mapping[str, Content] | Path, *, revision: str = "main", **facts: Any) -> str:
         """Commits `files` (or a folder), points `revision` to it and returns the commit.
 
         `facts` are fields of Repository.

@@ -32,9 +32,7 @@ class RegistryStandIn:
 
     def push(self, name: str, manifest: dict[str, Any] | None = None) -> tuple[str, str]:
         """Adds a manifest under `repository:tag`; its reference and digest."""
-        body = json.dumps(
-            manifest or {"schemaVersion": 2, "mediaType": INDEX, "manifests": [{"of": name}]}
-        ).encode()
+        body = json.dumps(manifest or {"schemaVersion": 2, "mediaType": INDEX, "manifests": [{"of": name}]}).encode()
         self.manifests[name] = body
         return f"{self.host}/{name}", digest_of(body)
 
@@ -62,9 +60,7 @@ class RegistryStandIn:
     def _token(self, asked: Asked) -> Reply:
         """A token that opens the one repository of its scope."""
         repository = asked.query["scope"].removeprefix("repository:").removesuffix(":pull")
-        return Reply(
-            200, body=json.dumps({"token": f"{self.token}/{repository}", "expires_in": 300}).encode()
-        )
+        return Reply(200, body=json.dumps({"token": f"{self.token}/{repository}", "expires_in": 300}).encode())
 
 
 def digest_of(body: bytes) -> str:

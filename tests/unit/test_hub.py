@@ -100,9 +100,7 @@ def test_shards(standin: HubStandIn) -> None:
     standin.add("org/tiny", files)
     model = resolve(standin)
     assert (model.dtype, model.parameters) == ("BF16", 200)
-    assert model.weights == sum(
-        len(content) for path, content in files.items() if path.endswith(".safetensors")
-    )
+    assert model.weights == sum(len(content) for path, content in files.items() if path.endswith(".safetensors"))
     assert model.files is not None
     assert {file.path for file in model.files} == set(files)
 
@@ -168,9 +166,7 @@ def test_the_token_stays_with_the_hub(standin: HubStandIn) -> None:
     assert {(asked.server, asked.token) for asked in standin.asked} == {("hub", "hf_reader"), ("cdn", None)}
 
 
-def test_the_environment_gives_endpoint_and_token(
-    standin: HubStandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_gives_endpoint_and_token(standin: HubStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     standin.add("org/tiny", tiny_model(), private=True)
     standin.tokens.add("hf_env")
     monkeypatch.delenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")
@@ -233,9 +229,7 @@ def test_a_name_that_is_none(standin: HubStandIn) -> None:
 
 
 def test_only_pickle(standin: HubStandIn) -> None:
-    standin.add(
-        "org/tiny", {"config.json": b"{}", "pytorch_model.bin": b"\x80", "tf_model.h5": b"", "run.py": b""}
-    )
+    standin.add("org/tiny", {"config.json": b"{}", "pytorch_model.bin": b"\x80", "tf_model.h5": b"", "run.py": b""})
     assert refusal(standin) == (
         "org/tiny has no safetensors that is taken, only pytorch_model.bin, tf_model.h5",
         "choose a revision with safetensors; or, where you trust the file, source.allow: ['*.bin', '*.h5']",
@@ -289,14 +283,10 @@ def test_an_odd_name_can_be_left_out(standin: HubStandIn) -> None:
     assert resolve(standin, replace(TINY, ignore=("images/",))).parameters == 200
 
 
-@pytest.mark.parametrize(
-    "part", ["../../etc/passwd", "/etc/passwd", "pytorch_model.bin", "absent.safetensors", ""]
-)
+@pytest.mark.parametrize("part", ["../../etc/passwd", "/etc/passwd", "pytorch_model.bin", "absent.safetensors", ""])
 def test_an_index_may_name_only_what_is_staged(standin: HubStandIn, part: str) -> None:
     index = json.dumps({"weight_map": {"embed": part}}).encode()
-    standin.add(
-        "org/tiny", sharded_model() | {"model.safetensors.index.json": index, "pytorch_model.bin": b""}
-    )
+    standin.add("org/tiny", sharded_model() | {"model.safetensors.index.json": index, "pytorch_model.bin": b""})
     assert refusal(standin)[0] == (
         f"org/tiny/model.safetensors.index.json names `{part}`, which is not among the files to stage"
     )
@@ -341,9 +331,7 @@ def test_broken_files(standin: HubStandIn, path: str, content: bytes, message: s
     assert refusal(standin)[0].startswith(message)
 
 
-@pytest.mark.parametrize(
-    "change", [{"size": None}, {"size": -1}, {"size": True}, {"blobId": None}, {"blobId": "x"}]
-)
+@pytest.mark.parametrize("change", [{"size": None}, {"size": -1}, {"size": True}, {"blobId": None}, {"blobId": "x"}])
 def test_a_file_without_size_or_digest(standin: HubStandIn, change: dict[str, Any]) -> None:
     sibling = {"rfilename": "model.safetensors", "size": 1, "blobId": "a" * 40} | change
     body = json.dumps({"id": "org/tiny", "sha": "c" * 40, "siblings": [sibling]}).encode()
@@ -430,9 +418,7 @@ def test_unreachable(nowhere: str) -> None:
         hub.resolve(TINY, endpoint=nowhere)
 
 
-def test_an_unreachable_hub_is_not_tried_for_every_model(
-    nowhere: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_hub_is_not_tried_for_every_model(nowhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
     attempt: Callable[..., object] = hub._attempt
 
@@ -441,9 +427,7 @@ def test_an_unreachable_hub_is_not_tried_for_every_model(
         return attempt(source, *rest)
 
     monkeypatch.setattr(hub, "_attempt", counted)
-    outcome = hub.resolve_all(
-        [Wanted(f"m{i}", ModelSource(f"org/m{i}")) for i in range(50)], endpoint=nowhere
-    )
+    outcome = hub.resolve_all([Wanted(f"m{i}", ModelSource(f"org/m{i}")) for i in range(50)], endpoint=nowhere)
     assert len(tried) == hub.PARALLEL
     assert len(outcome.diagnostics) == 50
     assert outcome.models == {}
@@ -451,9 +435,7 @@ def test_an_unreachable_hub_is_not_tried_for_every_model(
 
 def test_a_line_that_drops_is_a_fault_not_a_crash(standin: HubStandIn) -> None:
     standin.add("org/tiny", tiny_model())
-    standin.intercept = lambda asked: (
-        Reply(200, body=b"{" * 999, cut=9) if "config.json" in asked.path else None
-    )
+    standin.intercept = lambda asked: Reply(200, body=b"{" * 999, cut=9) if "config.json" in asked.path else None
     with pytest.raises(Unreachable):
         resolve(standin)
 

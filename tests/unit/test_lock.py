@@ -100,9 +100,7 @@ def test_an_empty_lock() -> None:
 def test_order_of_writing_does_not_matter() -> None:
     tiny = FULL.models["tiny"]
     assert tiny.files is not None
-    other = LockedModel(
-        **{name: getattr(tiny, name) for name in tiny.__slots__} | {"files": tiny.files[::-1]}
-    )
+    other = LockedModel(**{name: getattr(tiny, name) for name in tiny.__slots__} | {"files": tiny.files[::-1]})
     assert lock.write(Lock({"bare": FULL.models["bare"], "tiny": other}, FULL.images)) == lock.write(FULL)
 
 
@@ -206,9 +204,7 @@ FAULTS: list[tuple[str, str, int, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "line", "path", "message"), FAULTS, ids=[f"{f[3]}-{f[4][:30]}" for f in FAULTS]
-)
+@pytest.mark.parametrize(("old", "new", "line", "path", "message"), FAULTS, ids=[f"{f[3]}-{f[4][:30]}" for f in FAULTS])
 def test_faults_have_a_place(old: str, new: str, line: int, path: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
         lock.read(edit(old, new), "models.lock.yaml")
@@ -233,9 +229,7 @@ def test_what_is_no_mapping(text: str) -> None:
 
 @pytest.mark.parametrize("files", ["", "[]", '""', "{a: b}", '"x"'])
 def test_files_that_are_no_lines(files: str) -> None:
-    text = (
-        "apiVersion: modelyard.dev/v1alpha1\nkind: ModelLock\nmodels:\n  a:\n    source: {huggingface: o/a}\n"
-    )
+    text = "apiVersion: modelyard.dev/v1alpha1\nkind: ModelLock\nmodels:\n  a:\n    source: {huggingface: o/a}\n"
     with pytest.raises(UserError, match="must be lines"):
         lock.read(f"{text}    commit: {COMMIT}\n    files: {files}\n")
 

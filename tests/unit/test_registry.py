@@ -67,10 +67,7 @@ def test_parse_refuses(reference: str) -> None:
 
 
 def test_only_loopback_is_asked_without_tls() -> None:
-    urls = {
-        host: parse(f"{host}/x:1").manifest_url
-        for host in ("ghcr.io", "localhost:5", "127.0.0.1:5", "10.0.0.1:5")
-    }
+    urls = {host: parse(f"{host}/x:1").manifest_url for host in ("ghcr.io", "localhost:5", "127.0.0.1:5", "10.0.0.1:5")}
     assert {host: url.partition("://")[0] for host, url in urls.items()} == {
         "ghcr.io": "https",
         "localhost:5": "http",
@@ -120,15 +117,11 @@ def test_a_false_digest_is_refused(registry: RegistryStandIn) -> None:
     registry.intercept = lambda asked: (
         Reply(405) if asked.method == "HEAD" else Reply(200, {"Docker-Content-Digest": DIGEST}, b"{}")
     )
-    with pytest.raises(
-        RegistryError, match=f"states digest {DIGEST} of a manifest whose digest is {digest_of(b'{}')}"
-    ):
+    with pytest.raises(RegistryError, match=f"states digest {DIGEST} of a manifest whose digest is {digest_of(b'{}')}"):
         resolve(reference)
 
 
-def test_a_redirect_takes_no_token_to_another_origin(
-    guarded: RegistryStandIn, registry: RegistryStandIn
-) -> None:
+def test_a_redirect_takes_no_token_to_another_origin(guarded: RegistryStandIn, registry: RegistryStandIn) -> None:
     reference, _ = guarded.push("team/app:1.0")
     _, digest = registry.push("team/app:1.0", {"moved": True})
     home = {"Location": f"{registry.url}/v2/team/app/manifests/1.0"}
@@ -170,18 +163,14 @@ def test_no_token_given(guarded: RegistryStandIn, body: bytes) -> None:
 
 
 def test_a_token_that_does_not_open_the_repository(guarded: RegistryStandIn) -> None:
-    guarded.intercept = lambda asked: (
-        Reply(200, body=b'{"token": "other"}') if asked.path == "/token" else None
-    )
+    guarded.intercept = lambda asked: Reply(200, body=b'{"token": "other"}') if asked.path == "/token" else None
     with pytest.raises(RegistryError, match="without credentials"):
         resolve(f"{guarded.host}/team/app:1.0")
     assert len(guarded.asked) == 3
 
 
 def test_an_endless_manifest_is_cut(registry: RegistryStandIn) -> None:
-    registry.intercept = lambda asked: (
-        Reply(405) if asked.method == "HEAD" else Reply(200, body=bytes(5 * 2**20))
-    )
+    registry.intercept = lambda asked: Reply(405) if asked.method == "HEAD" else Reply(200, body=bytes(5 * 2**20))
     with pytest.raises(RegistryError, match="longer than"):
         resolve(f"{registry.host}/team/app:1.0")
 
