@@ -15,7 +15,7 @@ _SHAPES = re.compile(
     r"|gl(?:pat|dt|rt)-[A-Za-z0-9_-]{20,}"  # GitLab
     r"|A(?:KIA|SIA)[A-Z0-9]{16}"  # AWS
     r"|xox[abeoprs]-[A-Za-z0-9-]{10,}|https://hooks\.slack\.com/services/[A-Za-z0-9/]+"  # Slack
-    r"|sk-[A-Za-z0-9_-]{32,}"  # OpenAI, Anthropic
+    r"|sk-(?=[A-Za-z_-]*[0-9])(?=[a-z0-9_-]*[A-Z])[A-Za-z0-9_-]{32,}"  # OpenAI, Anthropic; no words with hyphens
     r"|[rs]k_(?:live|test)_[A-Za-z0-9]{20,}"  # Stripe
     r"|AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}"  # Google
     r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,}"  # package registries
@@ -34,9 +34,18 @@ def find(document: Document) -> Iterator[Diagnostic]:
     for match in _SHAPES.finditer(document.text):
         start = match.start()
         yield Diagnostic(
-            f"looks like a credential (`{match.group()[:_SHOWN]}…`)",
+            f"looks like a credential (`{_cut(match)}`)",
             document.file,
             document.text.count("\n", 0, start) + 1,
             start - document.text.rfind("\n", 0, start),
             hint="put it into a Secret of the cluster and name that (tokenSecret); revoke it: it was written down",
         )
+
+
+def redacted(text: str) -> str:
+    """`text` where what looks like a credential shows its first characters only."""
+    return _SHAPES.sub(_cut, text)
+
+
+def _cut(match: re.Match[str]) -> str:
+    return f"{match.group()[:_SHOWN]}…"

@@ -68,9 +68,15 @@ def dotted(path: Path) -> str:
     return text
 
 
+# Printable to Unicode, and yet nothing to see (Default_Ignorable_Code_Point).
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+
+
 def visible(text: str) -> str:
     """`text` with characters that cannot be seen, or that a terminal obeys, as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() and c not in _BLANK else c.encode("unicode_escape").decode() for c in text)
 
 
 class UserError(Exception):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, TextIO
 
+from generator.credentials import redacted
 from generator.errors import Diagnostic, Severity
 
 
@@ -26,7 +27,10 @@ def diagnostics(found: Iterable[Diagnostic], *, output: str) -> None:
 
 def as_data(found: Iterable[Diagnostic]) -> list[dict[str, Any]]:
     """Diagnostics for JSON, in the order of the file."""
-    return [asdict(d) for d in sorted(found, key=Diagnostic.sort_key)]
+    return [
+        {key: redacted(value) if isinstance(value, str) else value for key, value in asdict(d).items()}
+        for d in sorted(found, key=Diagnostic.sort_key)
+    ]
 
 
 def text(diagnostic: Diagnostic) -> str:
@@ -37,7 +41,8 @@ def text(diagnostic: Diagnostic) -> str:
     warning = "warning" if diagnostic.severity is Severity.WARNING else ""
     parts = [part for part in (place, warning, diagnostic.path, diagnostic.message) if part]
     hint = f"\n    hint: {diagnostic.hint}" if diagnostic.hint else ""
-    return ": ".join(parts) + hint
+    # A message quotes the value that is wrong; logs are read by more people than the catalogue.
+    return redacted(": ".join(parts) + hint)
 
 
 def line(message: str, stream: TextIO | None = None) -> None:

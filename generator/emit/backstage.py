@@ -28,8 +28,11 @@ EXTENSION = ".njk"
 """Suffix of skeleton files, which fetch:template takes off: no other tool takes the file for a catalogue."""
 
 _DELIMITER = re.compile(r"\$\{\{|\{%|\{#|#\}")
-# Printable: what models.yaml accepts in a text.
-_TEXT = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff]+$"
+# What models.yaml accepts in a text, as far as patterns of all dialects can say it.
+_TEXT = (
+    r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff"
+    r"\ufff0-\ufffb\ufffe\uffff]+$"
+)
 _NAME = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 _ROUTE = "^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*)?$"
 _MOST_REPLICAS = 1000

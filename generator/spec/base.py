@@ -7,6 +7,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from generator.yamlio import unsafe_character
+
 
 class Node(BaseModel):
     """A mapping of models.yaml: unknown keys are faults, values keep their YAML type, nothing can be changed."""
@@ -30,8 +32,36 @@ Name = Annotated[
 ]
 """A DNS-1035 label: KubeRay and Services want a letter first (KubeRay v1.7.0 validation.go)."""
 
-# The printable characters only: a bidirectional or control character could hide what a reviewer reads.
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+def _visible(text: str) -> str:
+    """A bidirectional or control character could hide from a reviewer what the text says. Raises ValueError."""
+    at = unsafe_character(text)
+    if at >= 0:
+        raise ValueError(f"holds U+{ord(text[at]):04X}, which cannot be seen")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if "\n" in text or "\t" in text:
+        raise ValueError("holds a line break or a tab")
+    return text
+
+
+# The better part of the rule, for editors; beyond U+FFFF the dialects of patterns differ.
+PRINTABLE = (
+    r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff"
+    r"\ufff0-\ufffb\ufffe\uffff]+$"
+)
+Text = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=1000),
+    AfterValidator(_visible),
+    AfterValidator(_one_line),
+    Field(json_schema_extra={"pattern": PRINTABLE}),
+]
+"""One line of free text, as people read it."""
+Lines = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_visible)]
+"""Text that may have several lines, for programs to read."""
 
 LabelKey = Annotated[
     str,

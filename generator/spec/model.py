@@ -14,10 +14,13 @@ RepoId = Annotated[
 ]
 """A Hub repository, `owner/name` (huggingface_hub v1.28.0 utils/_validators.py, ASCII only)."""
 
-HubRevision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$", max_length=200)]
+HubRevision = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]|[./][A-Za-z0-9_-])*$", max_length=200)
+]
 FilePattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*?\[][A-Za-z0-9*?._\[\]/-]*$", max_length=200)]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._A-Za-z0-9]+$", max_length=253)]
+SecretKey = Annotated[str, StringConstraints(pattern=r"^[.]?[-_A-Za-z0-9][-._A-Za-z0-9]*$", max_length=253)]
+"""A key of a Secret: not `.`, nor anything that starts with `..` (Kubernetes v1.35 IsConfigMapKey)."""
 
 
 class Source(Node):

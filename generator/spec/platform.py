@@ -8,17 +8,22 @@ from pydantic import StringConstraints
 
 from generator.spec.base import Name, Node, PinnedImage, described
 
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+_SEGMENT = r"[A-Za-z0-9_~][A-Za-z0-9._~-]*"
+_PATH = rf"{_SEGMENT}(/{_SEGMENT})*/?"
+
+# No host starts with `-`, which git and ssh would take for an option; no path climbs with `..`.
 Url = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?|ssh://git@[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/-]+|git@[A-Za-z0-9.-]+:[A-Za-z0-9._~/-]+)$",
-        max_length=512,
+        pattern=rf"^(https://{_HOST}(:[0-9]+)?/|ssh://git@{_HOST}(:[0-9]+)?/|git@{_HOST}:){_PATH}$", max_length=512
     ),
 ]
-HttpsUrl = Annotated[
-    str, StringConstraints(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/-]*)?$", max_length=512)
+HttpsUrl = Annotated[str, StringConstraints(pattern=rf"^https://{_HOST}(:[0-9]+)?(/({_PATH})?)?$", max_length=512)]
+GitRevision = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]|[./][A-Za-z0-9_-])*$", max_length=200)
 ]
-GitRevision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$", max_length=200)]
+"""A branch or tag; without `..` and `//`, as git has it (git-check-ref-format)."""
 RelativePath = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=200),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from generator.catalog import ACCELERATORS
-from generator.spec.base import Cpu, LabelKey, LabelValue, Memory, Name, Node, Seq, Text, described
+from generator.spec.base import Cpu, LabelKey, LabelValue, Lines, Memory, Name, Node, Seq, Text, described
 
 Route = Annotated[str, StringConstraints(pattern=r"^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*)?$", max_length=200)]
 """A Serve route prefix: starts with `/`, no trailing `/`, no braces (Ray 2.60 serve/_private/utils.py)."""
@@ -15,8 +15,11 @@ Route = Annotated[str, StringConstraints(pattern=r"^/([A-Za-z0-9._~-]+(/[A-Za-z0
 HostName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$", max_length=253)
 ]
-AnnotationValue = Annotated[str, StringConstraints(max_length=1000)]
-AcceleratorName = Annotated[str, Field(json_schema_extra={"enum": sorted(ACCELERATORS)})]
+AcceleratorName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63),
+    Field(json_schema_extra={"enum": sorted(ACCELERATORS)}),
+]
 
 
 class Replicas(Node):
@@ -75,7 +78,7 @@ class Ingress(Node):
     host: HostName = described("Host name.", "chat.example.com")
     class_name: Name = described("IngressClass that serves it.", "alb")
     tls_secret: Name | None = described("Secret with the certificate.", "chat-tls", default=None)
-    annotations: dict[LabelKey, AnnotationValue] = described(
+    annotations: dict[LabelKey, Lines] = described(
         "Annotations of the Ingress.", {"alb.ingress.kubernetes.io/scheme": "internal"}, default={}
     )
 

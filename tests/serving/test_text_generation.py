@@ -180,7 +180,11 @@ def dashboard() -> Iterator[str]:
     ]
     head = subprocess.Popen(
         [*command, *(f"--{name}={value}" for name, value in options.items())],
-        env={**os.environ, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0"},  # no other node could take over
+        env={
+            **os.environ,
+            "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # no other node could take over
+            "RAY_AUTH_MODE": "disabled",  # whatever token the user of this machine has in their home
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -1,6 +1,6 @@
 """Hypothesis strategies for instances of our schemas: the part of JSON Schema (draft 7) that they use.
 
-What the strategy cannot keep (`not`, `oneOf` across keys) is left to a filter by the caller.
+What the strategy cannot keep (most of `not`) is left to a filter by the caller.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ _ANY = st.recursive(
 )
 MOST = 3  # items and free keys
 AND = "\0"  # between patterns that all hold
+# By identity, which the schema keeps by being kept: building a strategy costs more than drawing from it.
+_BUILT: dict[int, tuple[Any, st.SearchStrategy[Any]]] = {}
 
 
 def instances(root: Schema, schema: Schema | bool) -> st.SearchStrategy[Any]:
     """Instances of `schema`; `root` holds the definitions."""
-    return st.deferred(lambda: _instances(root, merged(root, schema)))
+    if id(schema) not in _BUILT:
+        _BUILT[id(schema)] = (schema, st.deferred(lambda: _instances(root, merged(root, schema))))
+    return _BUILT[id(schema)][1]
 
 
 def merged(root: Schema, schema: Schema | bool) -> dict[str, Any]:
@@ -62,10 +66,18 @@ def _instances(root: Schema, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     for key in ("anyOf", "oneOf"):
         if key in schema:
             rest = {k: v for k, v in schema.items() if k != key}
-            return st.one_of([instances(root, {"allOf": [rest, branch]}) for branch in schema[key]])
+            return st.one_of([instances(root, {"allOf": [_only(rest, schema[key], b), b]}) for b in schema[key]])
     kinds = schema.get("type", ())
     found = [_OF[kind](root, schema) for kind in ([kinds] if isinstance(kinds, str) else kinds)]
     return st.one_of(found) if found else _ANY
+
+
+def _only(rest: dict[str, Any], branches: list[Schema], branch: Schema) -> dict[str, Any]:
+    """`rest` without the keys that mark another branch."""
+    others = {name for other in branches for name in other.get("required", ())} - set(branch.get("required", ()))
+    if "properties" not in rest:
+        return rest
+    return {**rest, "properties": {k: v for k, v in rest["properties"].items() if k not in others}}
 
 
 def _string(root: Schema, schema: Schema) -> st.SearchStrategy[str]:
@@ -89,20 +101,31 @@ def _array(root: Schema, schema: Schema) -> st.SearchStrategy[list[Any]]:
     return st.lists(instances(root, schema.get("items", True)), min_size=low, max_size=high, unique_by=unique)
 
 
-@st.composite
-def _object(draw: st.DrawFn, root: Schema, schema: Schema) -> dict[str, Any]:
-    named: Mapping[str, Any] = schema.get("properties", {})
+def _object(root: Schema, schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
+    named = {name: instances(root, inner) for name, inner in schema.get("properties", {}).items()}
     required = list(schema.get("required", ()))
     low, high = schema.get("minProperties", 0), schema.get("maxProperties", len(named))
     free = [name for name in named if name not in required]
     least, most = min(max(0, low - len(required)), len(free)), max(0, min(len(free), high - len(required)))
-    chosen = draw(st.lists(st.sampled_from(free), unique=True, min_size=least, max_size=most)) if free and most else []
-    out = {name: draw(instances(root, named.get(name, True))) for name in [*required, *chosen]}
+    chosen = (
+        st.lists(st.sampled_from(free), unique=True, min_size=least, max_size=most) if free and most else st.just([])
+    )
+    apart = set(schema.get("not", {}).get("required", ()))
     extra = schema.get("additionalProperties", False)
+    more: st.SearchStrategy[dict[str, Any]] = st.just({})
     if extra is not False:
         names = instances(root, {"allOf": [{"type": "string", "minLength": 1}, schema.get("propertyNames", {})]})
-        out = {**draw(st.dictionaries(names, instances(root, extra), min_size=min(low, MOST), max_size=MOST)), **out}
-    return out
+        more = st.dictionaries(names, instances(root, extra), min_size=min(low, MOST), max_size=MOST)
+
+    @st.composite
+    def build(draw: st.DrawFn) -> dict[str, Any]:
+        names = [*required, *draw(chosen)]
+        if apart and apart <= set(names):
+            names.remove(draw(st.sampled_from(sorted(apart - set(required)))))
+        out = {name: draw(named.get(name, _ANY)) for name in names}
+        return {**draw(more), **out}
+
+    return build()
 
 
 _OF: Mapping[str, Any] = {
