@@ -19,9 +19,9 @@ _SHAPES = re.compile(
     r"|[rs]k_(?:live|test)_[A-Za-z0-9]{20,}"  # Stripe
     r"|AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}"  # Google
     r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,}"  # package registries
-    r"|dop_v1_[a-f0-9]{64}|dckr_pat_[A-Za-z0-9_-]{20,}|hvs\.[A-Za-z0-9_-]{20,}"  # DigitalOcean, Docker, Vault
+    r"|dop_v1_[a-f0-9]{32,}|dckr_pat_[A-Za-z0-9_-]{20,}|hvs\.[A-Za-z0-9_-]{20,}"  # DigitalOcean, Docker, Vault
     r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|shpat_[a-f0-9]{32}|lin_api_[A-Za-z0-9]{32,}"
-    r"|AGE-SECRET-KEY-1[A-Z0-9]{50,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"  # keys
+    r"|AGE-SECRET-KEY-1[A-Z0-9]{30,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"  # keys
     r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"  # JSON Web Tokens
     r"|https?://[^/\s:@]+:[^/\s:@]+@"  # a password inside an address
     r")"

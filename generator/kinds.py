@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CEL = "${"
 SERVE_CONFIG = "serve-config.json"
-_SHOWN = 200  # characters of a validator's message
+_SHOWN = 80  # characters of a value
 
 Kind = tuple[str, str]
 """apiVersion and kind."""
@@ -139,11 +139,18 @@ def _may_hold(error: ValidationError) -> bool:
 
 
 def _message(error: ValidationError) -> str:
-    """The validator's message; where that would show a long pattern, what the schema says in words."""
+    """The validator's message, with what the schema says in words for a long pattern, and without whole objects."""
     words = error.schema.get("description") if isinstance(error.schema, dict) else None
-    if words and error.validator in ("const", "format", "not", "pattern"):
+    if words and error.validator in ("const", "format", "minimum", "not", "pattern"):
         return f"{str(error.instance)[:_SHOWN]!r} does not fit: {words}"
-    return error.message[:_SHOWN]
+    if isinstance(error.instance, dict) and error.validator in ("not", "oneOf"):
+        rule: Any = error.validator_value
+        names = " and ".join(
+            n for part in (rule if isinstance(rule, list) else [rule]) for n in part.get("required", ())
+        )
+        return f"exactly one is wanted of {names}" if error.validator == "oneOf" else f"{names} may not be here"
+    shown = repr(error.instance)
+    return error.message.replace(shown, "this", 1) if len(shown) > _SHOWN else error.message
 
 
 def _validator(schema: Mapping[str, Any]) -> Validator:

@@ -37,13 +37,13 @@ def _visible(text: str) -> str:
     """A bidirectional or control character could hide from a reviewer what the text says. Raises ValueError."""
     at = unsafe_character(text)
     if at >= 0:
-        raise ValueError(f"holds U+{ord(text[at]):04X}, which cannot be seen")
+        raise ValueError(f"holds U+{ord(text[at]):04X}, which cannot be seen: take it out")
     return text
 
 
 def _one_line(text: str) -> str:
     if "\n" in text or "\t" in text:
-        raise ValueError("holds a line break or a tab")
+        raise ValueError("holds a line break or a tab: write it on one line")
     return text
 
 

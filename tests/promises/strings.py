@@ -1,258 +1,133 @@
-"""Any string in models.yaml is data in every target, or refused with its place (promise G5).
+"""Promise G5: any string of models.yaml is data in every target, or it is refused with its line.
 
-A cell is one payload in one string of the catalogue that sets every key. It is refused with file and line, or it is
-rendered: then every file parses strictly, what Argo CD and kro evaluate is byte-equal to the tree without the
-payload, and real helm gives the very values that the catalogue gave.
+A cell is one payload in one field. What is accepted is rendered, compared with the tree of a harmless value
+(trees.py), and goes through the programs that read it: helm, and the template engines of Backstage (engines.py).
 """
 
 from __future__ import annotations
 
-import copy
-import subprocess
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from generator import assets, compile, yamlio
+from generator import assets, compile, report, yamlio
 from generator.errors import Diagnostic, Severity, UserError
-from generator.lint import RENDERED
 from generator.plan import BUCKET_SLOT
+from generator.yamlio import unsafe_character
+from tests.promises import fields, trees
+from tests.promises.fields import Field
 
-ROOT = Path(__file__).parents[2]
-CASE = ROOT / "tests/cases/everything/models.yaml"
-
-PAYLOADS: tuple[str, ...] = (
-    "{{ .Values }}",
-    '{{ fail "x" }}',
-    "{{- printf }}",
-    "{{/* x */}}",
-    "{{ .metadata.annotations.aws_region }}",
-    "{{",
-    "}}",
-    "${schema.spec.rayImage}",
-    '${"x"}',
-    "${",
-    "$${x}",
-    "$(id)",
-    "`id`",
-    "; rm -rf ~",
-    "&& id",
-    "| id",
-    "$HOME",
-    "${HOME}",
-    "${{ parameters.x }}",
-    "${{ secrets.t }}",
-    "{% raw %}",
-    "{% endraw %}",
-    "{# x #}",
-    "{%- if x %}",
-    "%{ if true }",
-    "%%{x}",
-    "${var.x}",
-    '"',
-    "'",
-    "\\",
-    '\\"',
-    "a: b",
-    "a #b",
-    "- a",
-    "? a",
-    "&a",
-    "*a",
-    "!!str a",
-    "!tag",
-    "|",
-    ">",
-    "%YAML 1.1",
-    "---",
-    "...",
-    "yes",
-    "no",
-    "on",
-    "null",
-    "~",
-    "012",
-    "0x1F",
-    "1e3",
-    "1_000",
-    "12:30:45",
-    "2026-11-21",
-    ".inf",
-    "=",
-    "<<",
-    "a\nb",
-    "a\r\nb",
-    "\n",
-    "\ta",
-    "a ",
-    " a",
-    "",
-    "\x00",
-    "\x1b[31m",
-    "\u202ea",
-    "a\u200bb",
-    "\ufeffa",
-    "a\u2028b",
-    "\u2066a",
-    "<script>x</script>",
-    "[x](javascript:x)",
-    "a|b",
-    "**b**",
-    "![x](y)",
-    "../../etc",
-    "/etc/passwd",
-    "..\\x",
-    "C:\\x",
-    "a//b",
-    BUCKET_SLOT,
-    "modelyard-bucket",
-    "models/models",
-    "ünïcödé",
-    "模型",
-    "🦙",
-    "a" * 5000,
-    "A",
-    "-a",
-    "a-",
-    "a.b",
-    "a_b",
-    "@",
-    "a@sha256:1",
-)
+# Templates, shell, HCL, YAML, JSON, Markdown; what cannot be seen; lengths; words that are not text everywhere.
+PAYLOADS = (
+    "{{ .Values }}", '{{ fail "x" }}', "{{- printf }}", "{{/* x */}}", "{{ .metadata.annotations.aws_region }}", "{{",
+    "}}", "${schema.spec.rayImage}", '${"x"}', "${", "$${x}", "$(id)", "`id`", "; rm -rf ~", "&& id", "| id", "$HOME",
+    "${HOME}", "${{ parameters.x }}", "${{ secrets.t }}", "{% raw %}", "{% endraw %}", "{# x #}", "{%- if x %}",
+    "%{ if true }", "%%{x}", "${var.x}", '"', "'", "\\", '\\"', "a: b", "a #b", "- a", "? a", "&a", "*a", "!!str a",
+    "!tag", "|", ">", "%YAML 1.1", "---", "...", "yes", "no", "on", "null", "~", "012", "0x1F", "1e3", "1_000",
+    "12:30:45", "2026-11-21", ".inf", "=", "<<", "a\nb", "a\r\nb", "\n", "\ta", "a ", " a", "", "\x00", "\x1b[31m",
+    "\u202ea", "a\u200bb", "\ufeffa", "a\u2028b", "\u2066a", "<script>x</script>", "[x](javascript:x)", "a|b",
+    "**b**", "![x](y)", "../../etc", "/etc/passwd", "..\\x", "C:\\x", "a//b", BUCKET_SLOT, "modelyard-bucket",
+    "models/models", "ünïcödé", "模型", "🦙", "a" * 5000, "A", "-a", "a-", "a.b", "a_b", "@", "a@sha256:1",
+    "{{ .Release.Name }}", '{{ tpl "{{ .Values }}" . }}', "{{`{{`}}", "{{ .metadata }}", "{{range .}}x{{end}}",
+    "}}{{", "${}", "${{", "}}}", '${{ "a" | dump }}', "${{ values.service | dump }}", "#}", "{%", "%}", "${{'",
+    "{%- endraw -%}", "{#-", "$${{", "$${schema}", '${"${VAR}"}', "%{", "%{ for x in y }", "<<EOF", "$(curl x)",
+    "'; id; '", '" --post-renderer x', "-oProxyCommand=id", "\\n", "\\u0000", '{"a": 1}', "[1]", "{a: b}", "a,b",
+    "a: {{ b }}", "key: |\n  x", "a\n---\nb", "\n{{ fail }}\n", "\r", "\x85", "\x7f", "a\x08b", "a\tb", "\u200da",
+    "\u2069", "\xad", "\u061ca", "\u3164", "\U000e0041", "\ufffe", "e\u0301", "\uff1a", "\u212a", "\u2028", "  ",
+    "a  b", "a" * 1000, "a" * 1001, "a" * 63, "a" * 64, "a" * 253, "true", "False", "NO", "nan", "-1", "0", "1",
+    "1.0", "08", "0o17", "+1", "::1", "1:1", "null.null", "&#x3c;", "&lt;b&gt;", "<!-- -->", "<img src=x onerror=y>",
+    "https://example.com", "www.example.com", "@everyone", "#1", "$x^2$", "~~a~~", "| a |", "\\|", "``a``", "a`b",
+    "```", "# a", "> a", "1. a", "[a]: b", "**/../*", "*", "?", "[", "[!a]", "a/..", "a/../b", "./a", ".", "..",
+    ".git", "/", "//", "a/", "/a/", "con", "a.lock", "refs/heads/x", "@{-1}", "a..b", "a b", "a\\b",
+    "file:///etc/passwd", "$ref", "__proto__", "constructor", "zz", "app.kubernetes.io/name", "kubernetes.io/",
+    "/name", "argocd.argoproj.io/secret-type", "a/b/c", "A/b", "name", "apiVersion",
+)  # fmt: skip
+# No text but a meaning: a number of cores for Ray, and no path at all.
+MEANT = {("services[].applications[].cpu", "1"), ("services[].applications[].route", "/")}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One payload at one place; what came of it."""
+    """One payload in one field."""
 
-    place: tuple[str | int, ...]
+    field: Field
     payload: str
-    at_key: bool = False
 
-
-def places(data: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], bool]]:
-    """Every string of the catalogue, and every key of its free maps."""
-    if isinstance(data, dict):
-        free = path and path[-1] in ("selector", "values", "labels", "nodeSelector", "annotations")
-        for key, value in data.items():
-            if free:
-                yield (*path, key), True
-            yield from places(value, (*path, key))
-    elif isinstance(data, list):
-        for index, value in enumerate(data):
-            yield from places(value, (*path, index))
-    elif isinstance(data, str):
-        yield path, False
-
-
-def catalogue() -> dict[str, Any]:
-    return dict(yaml.safe_load(CASE.read_text(encoding="utf-8")))
-
-
-def cells(payloads: tuple[str, ...] = PAYLOADS) -> list[Cell]:
-    return [Cell(place, payload, key) for place, key in places(catalogue()) for payload in payloads]
-
-
-def planted(cell: Cell) -> dict[str, Any]:
-    """The catalogue with the payload in place."""
-    data = copy.deepcopy(catalogue())
-    node: Any = data
-    for part in cell.place[:-1]:
-        node = node[part]
-    last: Any = cell.place[-1]
-    if cell.at_key:
-        node[cell.payload] = node.pop(last)
-    else:
-        node[last] = cell.payload
-    return data
+    def __str__(self) -> str:
+        return f"{self.field.name} = {yamlio.shown(self.payload)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The files of an accepted cell."""
+    """The tree of a cell, and that of its field's marker."""
 
     cell: Cell
-    data: dict[str, Any]
     files: dict[str, bytes]
+    marked: dict[str, bytes]
 
 
-def judge(cell: Cell, folder: Path) -> Rendered | str:
-    """What the compiler makes of a cell; a text is a failure, an empty one a proper refusal."""
-    data = planted(cell)
+def cells(seed: int, count: int) -> list[Cell]:
+    """All cells, or `count` of them: as many of each field and of each payload as there can be."""
+    every = [Cell(f, p) for f in fields.fields() for p in PAYLOADS if (f.name, p) not in MEANT]
+    return every if count >= len(every) else sorted(random.Random(seed).sample(every, count), key=every.index)
+
+
+@cache
+def _tree(field: Field, text: str, folder: Path) -> dict[str, bytes] | tuple[Diagnostic, ...]:
     path = folder / "models.yaml"
-    path.write_bytes(yamlio.dump(data))
-    found = assets.find()
+    path.write_bytes(yamlio.dump(fields.planted(field, text)))
     try:
-        planned = compile.plan_catalogue(path, found)
-        diagnostics: tuple[Diagnostic, ...] = planned.diagnostics
-        if planned.plan is not None:
-            return Rendered(cell, data, dict(compile.files(planned.plan, found).files))
+        planned = compile.plan_catalogue(path, assets.find())
+        if planned.plan is None:
+            return planned.diagnostics
+        return dict(compile.files(planned.plan, assets.find()).files)
     except UserError as error:
-        diagnostics = error.diagnostics
-    faults = [d for d in diagnostics if d.severity is Severity.ERROR]
-    placed = faults and all(d.line and d.file and "\x1b" not in d.message + d.hint for d in faults)
-    return "" if placed else f"{cell}: refused without a place: {faults}"
+        return error.diagnostics
 
 
-def baseline(folder: Path) -> dict[str, bytes]:
-    """The tree without a payload."""
-    unchanged = judge(Cell(("kind",), "ModelCatalog"), folder)
-    assert isinstance(unchanged, Rendered), unchanged
-    return unchanged.files
+def judge(cell: Cell, folder: Path) -> Rendered | list[str]:
+    """The trees of an accepted cell; of a refused one what is wrong with the refusal."""
+    made = _tree.__wrapped__(cell.field, cell.payload, folder)
+    if isinstance(made, tuple):
+        return list(_refusal(cell, made))
+    marked = _tree(cell.field, cell.field.marker, folder)
+    if isinstance(marked, tuple):
+        return [f"{cell}: accepted, but {cell.field.marker} is not: {marked[0].message}"]
+    return Rendered(cell, made, marked)
 
 
-def faults(rendered: Rendered, plain: dict[str, bytes]) -> Iterator[str]:
-    """What is wrong with an accepted cell, short of helm."""
-    for path, content in rendered.files.items():
-        if path.endswith(".yaml") and "/templates/" not in path:
-            for part in content.decode().split("\n---\n"):
-                try:
-                    yamlio.load(part, path, RENDERED)
-                except UserError as error:
-                    yield f"{rendered.cell}: {path}: {error}"
-    if rendered.cell.place[0] in ("models", "services"):
-        for path in ("kro/model-service.yaml", "kro/cluster-role.yaml"):
-            if rendered.files[path] != plain[path]:
-                yield f"{rendered.cell}: {path} changed"
-        for path in (p for p in plain if p.startswith("bootstrap/")):
-            if rendered.files.get(path) != plain[path]:
-                yield f"{rendered.cell}: {path} changed"
+def _refusal(cell: Cell, found: Sequence[Diagnostic]) -> Iterator[str]:
+    errors = [d for d in found if d.severity is Severity.ERROR]
+    if not errors:
+        yield f"{cell}: refused without an error"
+    for error in errors:
+        if not (error.file and error.line and error.column):
+            yield f"{cell}: refused without a place: {error.message}"
+        said = report.text(error)
+        if unsafe_character(said) >= 0 or said.count("\n") > bool(error.hint):
+            yield f"{cell}: the message obeys the payload: {said!r}"
 
 
-def through_helm(helm: Path, accepted: list[Rendered], folder: Path) -> Iterator[str]:
-    """All accepted cells in one call for each service chart: what comes out is what went in."""
-    services: dict[str, Any] = {}
-    for number, rendered in enumerate(accepted):
-        for path in sorted(p for p in rendered.files if p.startswith("clusters/one/services/")):
-            value = next(iter(yamlio.load(rendered.files[path], path, RENDERED).data["services"].values()))
-            services[f"s{number:05d}"] = value
-    values = {"cluster": {"bucket": "some-bucket", "region": "eu-west-1"}, "services": services}
-    path = folder / "values.yaml"
-    path.write_bytes(yamlio.dump(values))
-    for chart, kind in (("model-services", "ModelService"), ("ray-service", "RayService")):
-        command = [str(helm), "template", "x", str(ROOT / "chart-templates" / chart), "-n", "models", "-f", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            yield f"helm refuses: {done.stderr[:500]}"
-            return
-        objects = {(o["kind"], o["metadata"]["name"]): o for o in yaml.load_all(done.stdout, yaml.CSafeLoader) if o}
-        for name, value in services.items():
-            yield from arrived(objects, kind, name, value)
+def faults(rendered: Rendered) -> Iterator[str]:
+    """What is wrong with the files of an accepted cell."""
+    cell = rendered.cell
+    try:
+        for what in trees.differences(rendered.marked, rendered.files, cell.field.marker, cell.payload):
+            yield f"{cell}: {what}"
+    except UserError as error:
+        yield f"{cell}: not strict YAML: {error}"
 
 
-def arrived(objects: dict[tuple[str, str], Any], kind: str, name: str, value: dict[str, Any]) -> Iterator[str]:
-    """Whether the free text of one service stands in its objects as it was."""
-    found = objects[kind, name]
-    expected = value["serveConfigV2"].replace(BUCKET_SLOT, value["volume"]["bucket"] or "some-bucket")
-    if found["metadata"]["annotations"]["modelyard.dev/title"] != value["title"]:
-        yield f"{name}: title {value['title']!r} became {found['metadata']['annotations']}"
-    if found["spec"]["serveConfigV2"] != expected:
-        yield f"{name}: serveConfigV2 changed"
-    route = found["spec"].get("ingress") if kind == "ModelService" else objects.get(("Ingress", name))
-    if "ingress" in value:
-        annotations = route["annotations"] if kind == "ModelService" else route["metadata"]["annotations"]
-        if annotations != value["ingress"]["annotations"]:
-            yield f"{name}: annotations {value['ingress']['annotations']} became {annotations}"
+def judged(chosen: Iterable[Cell], folder: Path) -> tuple[list[Rendered], list[str]]:
+    """The accepted cells, and what is wrong with any."""
+    accepted, wrong = [], []
+    for cell in chosen:
+        outcome = judge(cell, folder)
+        if isinstance(outcome, list):
+            wrong += outcome[:1]
+        else:
+            accepted.append(outcome)
+            wrong += list(faults(outcome))[:1]
+    return accepted, wrong
