@@ -227,7 +227,12 @@ def _accelerator(scene: Scene) -> Iterator[Fault]:
 
 
 def _platform(scene: Scene) -> Iterator[Fault]:
-    code = scene.spec.platform.code
+    code, repository = scene.spec.platform.code, scene.spec.platform.repository
+    if scene.spec.platform.backstage is not None and "/" not in naming.host_and_path(repository.url)[1]:
+        message = f"Backstage opens pull requests by owner and repository, and `{repository.url}` names one part only"
+        yield Fault(
+            ("platform", "repository", "url"), message, "write host/owner/repository, or leave `backstage:` out"
+        )
     if code.delivery == "url" and code.base_url is None:
         yield Fault(
             ("platform", "code"), "`delivery: url` needs `baseUrl`", "the address where rendered/serve/ is published"

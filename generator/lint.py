@@ -65,8 +65,9 @@ def lint(tree: Path, assets: Assets, helm: str | None) -> Judged:
     found: list[Diagnostic] = []
     objects = [*_files(tree, found), *(_charts(tree, helm, found) if helm else ())]
     schemas = kinds.load_schemas(assets.root / "schemas" / "kinds")
+    made = _made(objects)
     for obj in objects:
-        found += _schema(obj, schemas, objects)
+        found += _schema(obj, schemas, made)
     for rule in RULES:
         found += rule(objects)
     counts: dict[str, int] = {}
@@ -131,12 +132,12 @@ def _helm(command: list[str], origin: str, found: list[Diagnostic]) -> str | Non
     return None
 
 
-def _schema(obj: Object, schemas: kinds.Schemas, objects: list[Object]) -> Iterator[Diagnostic]:
-    for path, message in kinds.validate(obj.document, schemas, made=_made(objects)):
+def _schema(obj: Object, schemas: kinds.Schemas, made: frozenset[kinds.Kind]) -> Iterator[Diagnostic]:
+    for path, message in kinds.validate(obj.document, schemas, made=made):
         yield Diagnostic(f"{obj.kind} {obj.name}: {message}", obj.origin, path=dotted(tuple(path)))
 
 
-def _made(objects: Iterable[Object]) -> frozenset[tuple[str, str]]:
+def _made(objects: Iterable[Object]) -> frozenset[kinds.Kind]:
     """Kinds that the graphs among the objects make."""
     schemas = (o.document["spec"]["schema"] for o in objects if o.kind == "ResourceGraphDefinition")
     return frozenset((f"{s.get('group', 'kro.run')}/{s['apiVersion']}", s["kind"]) for s in schemas)

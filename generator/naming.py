@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from urllib.parse import urlsplit
 
 COMMIT_DIGITS = 12
 DIGEST_DIGITS = 10
@@ -89,6 +90,16 @@ def service_account(service: str) -> str:
 def service_url(service: str, namespace: str, route: str) -> str:
     """In-cluster address; KubeRay makes `<name>-serve-svc`."""
     return f"http://{service}-serve-svc.{namespace}.svc:8000{route if route != '/' else ''}"
+
+
+def host_and_path(url: str) -> tuple[str, str]:
+    """Host and `owner/repo` of a Git address in its https, ssh or scp-like form."""
+    if "://" in url:
+        parts = urlsplit(url)
+        host, path = parts.hostname or "", parts.path
+    else:
+        host, _, path = url.partition("@")[2].partition(":")
+    return host, path.strip("/").removesuffix(".git")
 
 
 def labels(component: str, instance: str) -> Mapping[str, str]:

@@ -6,7 +6,6 @@ Assumes that `checks` found no error. What the user may have left out is settled
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from generator import __version__, naming, plan
 from generator.apps import APPS, Deployment
@@ -76,7 +75,7 @@ def _platform(platform: Platform, text: str) -> plan.Platform:
 def _backstage(platform: Platform, text: str) -> plan.Backstage | None:
     if platform.backstage is None:
         return None
-    host, path = _host_and_path(platform.repository.url)
+    host, path = naming.host_and_path(platform.repository.url)
     owner, _, repo = path.rpartition("/")
     return plan.Backstage(
         owner=platform.backstage.owner,
@@ -85,16 +84,6 @@ def _backstage(platform: Platform, text: str) -> plan.Backstage | None:
         catalogue=platform.backstage.catalogue,
         text=text,
     )
-
-
-def _host_and_path(url: str) -> tuple[str, str]:
-    """Host and `owner/repo` of a Git address in its https, ssh or scp-like form."""
-    if "://" in url:
-        parts = urlsplit(url)
-        host, path = parts.hostname or "", parts.path
-    else:
-        host, _, path = url.partition("@")[2].partition(":")
-    return host, path.strip("/").removesuffix(".git")
 
 
 def _cluster(cluster: Cluster) -> plan.Cluster:

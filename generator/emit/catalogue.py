@@ -63,7 +63,7 @@ def _page(plan: Plan) -> Iterator[str]:
 
 
 _MODEL_FACTS = ("Source", "Commit", "Licence", "Gated", "Parameters", "Size", "Context")
-_MODEL_COLUMNS = ("Name", "Title", *_MODEL_FACTS, "Staged at", "Clusters")
+_MODEL_COLUMNS = ("Name", "Title", *_MODEL_FACTS, "Staged at", "Clusters", "Labels")
 _SERVICE_FACTS = ("Models and routes", "Engine", "Accelerator", "Replicas")
 _SERVICE_COLUMNS = ("Name", "Title", "Clusters", *_SERVICE_FACTS, "Address in the cluster")
 
@@ -92,6 +92,7 @@ def _model(plan: Plan, model: Model) -> tuple[str, ...]:
         _known(model.context_length, lambda tokens: f"{tokens:,} tokens"),
         code(f"s3://{bucket}/{model.key}/"),
         _names(model.clusters),
+        _names(f"{key}={value}" for key, value in model.labels.items()),
     )
 
 

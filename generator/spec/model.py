@@ -56,5 +56,5 @@ class Model(Node):
         "Clusters where it is staged; all clusters when left out.", ["peeks-hub"], default=None
     )
     labels: dict[LabelKey, LabelValue] = described(
-        "Free labels for the catalogue, such as a cost centre.", {"team": "search"}, default={}
+        "Free labels, shown on the catalogue page.", {"team": "search"}, default={}
     )

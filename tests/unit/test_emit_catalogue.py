@@ -90,6 +90,7 @@ def test_models() -> None:
         "Context": "2,048 tokens",
         "Staged at": "s3://peeks-ray-models-<account>/models/tinyllama/fe8a4ea1ffed/",
         "Clusters": "peeks-hub",
+        "Labels": "",
     }
     unknown = row(text, "mistral-7b")
     columns = ("Licence", "Gated", "Parameters", "Size", "Context")
