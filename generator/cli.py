@@ -13,6 +13,7 @@ import click
 
 from generator import __version__, report
 from generator.errors import ExitCode, UserError, exit_code
+from generator.prestage import options as prestage_options
 
 EPILOG = "Exit codes: 0 fine; 1 a fault in your files, or drift; 2 wrong usage; 3 a bug in modelyard."
 
@@ -151,6 +152,31 @@ def add_service(catalogue: Path, **asked: Any) -> ExitCode:
     from generator.verbs import edit as verb
 
     return verb.add_service(catalogue, **asked)
+
+
+STAGED = """Exit codes: 0 done, or already there; 64 the plan or an argument is wrong; 65 wrong bytes; 66 not found at
+the source; 73 the target is full or refuses; 75 a fault that may pass; 77 the Hub refuses; 143 interrupted.
+1, 2 and 3 as for the other verbs."""
+
+
+@cli.command(epilog=STAGED)
+@click.argument("names", nargs=-1, metavar="[MODEL|PLAN.json]...")
+@catalogue_option
+@prestage_options.options
+def prestage(names: tuple[str, ...], catalogue: Path, **given: Any) -> int:
+    """Copy models to S3 or a volume, verified, exactly once: what the Jobs run in the cluster.
+
+    A MODEL of the catalogue (all of them when none is named) goes below the target, to models/<model>/<commit>. A
+    PLAN.json, as in the Job's ConfigMap, goes to the target itself.
+
+    \b
+    HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH  the Hub and its token
+    AWS_*                                 credentials, region, AWS_ENDPOINT_URL
+    MODELYARD_WEBHOOK_URL                 told how it ended (Slack and alike)
+    """
+    from generator.verbs import prestage as verb
+
+    return verb.prestage(names, catalogue, **given)
 
 
 def _version_block() -> str:

@@ -19,7 +19,17 @@ class Platform:
     namespace: str
     argocd_namespace: str
     project: str
+    notify: Notify
     backstage: Backstage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told how staging ended; empty where nobody is."""
+
+    sns_topic: str
+    webhook_secret: str
+    webhook_key: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from generator.bundle import Bundle
 from generator.catalog import ACCELERATORS, DEFAULT_RAY_IMAGES, DEFAULT_REPLICA_MEMORY, REPLICA_OVERHEAD
 from generator.lock import Lock, LockedModel
 from generator.quantities import cores, gibibytes, in_bytes
-from generator.spec import Application, Cluster, Model, Platform, Service, Spec
+from generator.spec import Application, Cluster, Model, Notifications, Platform, Service, Spec
 from generator.yamlio import canonical_json, dump
 
 # Slowest copy that still counts as alive, with room for the three tries of a Job.
@@ -37,6 +37,7 @@ def resolve(spec: Spec, lock: Lock, bundles: Mapping[str, Bundle], text: str, jo
     everywhere = tuple(c.name for c in clusters)
     models = tuple(_model(m, lock, caches[m.cache], everywhere) for m in sorted(spec.models, key=lambda m: m.name))
     image = _digested(platform.images.prestage, lock)
+    notify = _notify(platform.notifications)
     by_name = {m.name: m for m in models}
     services = tuple(_service(s, platform, by_name, lock, bundles) for s in sorted(spec.services, key=lambda s: s.name))
     used = {b.app: b for s in services for b in s.code}
@@ -44,7 +45,7 @@ def resolve(spec: Spec, lock: Lock, bundles: Mapping[str, Bundle], text: str, jo
         platform=_platform(platform, text),
         clusters=clusters,
         models=models,
-        prestages=tuple(_prestage(m, image, job_digest) for m in models),
+        prestages=tuple(_prestage(m, image, notify, job_digest) for m in models),
         services=services,
         bundles=tuple(used[app] for app in sorted(used)),
         images={image: "prestage"} | {s.image: "ray" for s in services},
@@ -68,8 +69,14 @@ def _platform(platform: Platform, text: str) -> plan.Platform:
         namespace=platform.namespace,
         argocd_namespace=platform.argocd.namespace,
         project=platform.argocd.project,
+        notify=_notify(platform.notifications),
         backstage=_backstage(platform, text),
     )
+
+
+def _notify(asked: Notifications) -> plan.Notify:
+    key = asked.webhook_key if asked.webhook_secret else ""
+    return plan.Notify(asked.sns_topic or "", asked.webhook_secret or "", key)
 
 
 def _backstage(platform: Platform, text: str) -> plan.Backstage | None:
@@ -133,7 +140,7 @@ def _files(entry: LockedModel | None) -> tuple[plan.File, ...] | None:
     return tuple(plan.File(f.path, f.size, f.digest) for f in entry.files)
 
 
-def _prestage(model: plan.Model, image: str, job_digest: str) -> plan.Prestage:
+def _prestage(model: plan.Model, image: str, notify: plan.Notify, job_digest: str) -> plan.Prestage:
     document = {
         "version": 1,
         "model": model.name,
@@ -145,7 +152,8 @@ def _prestage(model: plan.Model, image: str, job_digest: str) -> plan.Prestage:
     text = canonical_json(document)
     deadline = _deadline(model.size)
     token = [model.token.secret, model.token.key] if model.token else []
-    inputs = canonical_json([text, image, deadline, token, model.key, job_digest])
+    told = [notify.sns_topic, notify.webhook_secret, notify.webhook_key]
+    inputs = canonical_json([text, image, deadline, token, told, model.key, job_digest])
     return plan.Prestage(model=model, image=image, deadline=deadline, digest=naming.digest(inputs.encode()), plan=text)
 
 

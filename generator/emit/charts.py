@@ -8,7 +8,7 @@ from typing import Any
 from generator import naming
 from generator.assets import Assets
 from generator.caches import CACHES
-from generator.plan import Cluster, Plan, Prestage, Service
+from generator.plan import Cluster, Notify, Plan, Prestage, Service
 from generator.prestage.exits import PERMANENT
 from generator.yamlio import dump
 
@@ -26,7 +26,7 @@ def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
     for cluster in plan.clusters:
         prestages = plan.models_on(cluster.name)
         if prestages:
-            yield prestage_values_path(cluster), dump(_prestage_values(prestages))
+            yield prestage_values_path(cluster), dump(_prestage_values(plan.platform.notify, prestages))
         for service in plan.services_on(cluster.name):
             yield f"{services_folder(cluster)}/{service.name}.yaml", dump(_service_values(service))
 
@@ -48,12 +48,16 @@ def services_folder(cluster: Cluster) -> str:
     return f"clusters/{cluster.name}/services"
 
 
-def _prestage_values(prestages: tuple[Prestage, ...]) -> dict[str, Any]:
+def _prestage_values(notify: Notify, prestages: tuple[Prestage, ...]) -> dict[str, Any]:
     return {
         "modelPrestage": {
             "image": prestages[0].image,
             "backoffLimit": PODS_PER_JOB,
             "permanentExitCodes": [int(code) for code in PERMANENT],
+            "notify": {
+                "snsTopic": notify.sns_topic,
+                "webhook": {"name": notify.webhook_secret, "key": notify.webhook_key},
+            },
             "models": {p.model.name: _prestage_value(p) for p in prestages},
         }
     }

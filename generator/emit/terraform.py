@@ -73,6 +73,7 @@ def access_variables(plan: Plan, cluster: Cluster) -> dict[str, Any]:
         "prefix": _prefix(plan, cluster),
         "namespace": plan.platform.namespace,
         "prestage_service_account": naming.PRESTAGE_SERVICE_ACCOUNT,
+        **({"notification_topic_arn": topic} if (topic := plan.platform.notify.sns_topic) else {}),
         "driver_credentials": any(cache.credentials == "driver" for cache in caches),
         "service_accounts": sorted(
             naming.service_account(service.name) for service in services if _reads_itself(service)

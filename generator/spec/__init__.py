@@ -8,7 +8,7 @@ from generator.spec.base import Node, Seq, described
 from generator.spec.cache import Cache, S3Cache
 from generator.spec.cluster import Cluster
 from generator.spec.model import Model, Source
-from generator.spec.platform import Platform
+from generator.spec.platform import Notifications, Platform
 from generator.spec.service import Application, Service
 
 API_VERSION = "modelyard.dev/v1alpha1"
@@ -35,6 +35,7 @@ __all__ = [
     "Cache",
     "Cluster",
     "Model",
+    "Notifications",
     "Platform",
     "S3Cache",
     "Service",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints
 
 from generator.spec.base import Name, Node, PinnedImage, described
+from generator.spec.model import SecretKey, SecretName
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 _SEGMENT = r"[A-Za-z0-9_~][A-Za-z0-9._~-]*"
@@ -32,6 +33,10 @@ EntityRef = Annotated[
     str,
     StringConstraints(pattern=r"^(user|group):[a-z0-9-]+/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=130),
 ]
+TopicArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,251}$", max_length=320)
+]
+"""A standard topic: FIFO topics, whose names end in .fifo, want a message group (Amazon SNS, Publish)."""
 RayVersion = Annotated[str, StringConstraints(pattern=r"^[2-9]\.[0-9]+\.[0-9]+$")]
 
 
@@ -103,6 +108,22 @@ class Backstage(Node):
     )
 
 
+class Notifications(Node):
+    """Who is told when a model was staged, or could not be."""
+
+    sns_topic: TopicArn | None = described(
+        "SNS topic; the Terraform of the cluster lets the Jobs publish to it.",
+        "arn:aws:sns:eu-central-1:012345678901:models",
+        default=None,
+    )
+    webhook_secret: SecretName | None = described(
+        "Secret in the platform's namespace that holds the address of a webhook which Slack's format suits.",
+        "models-webhook",
+        default=None,
+    )
+    webhook_key: SecretKey = described("Key inside `webhookSecret`.", "url", default="url")
+
+
 class Platform(Node):
     """Facts that hold for the whole repository."""
 
@@ -114,4 +135,5 @@ class Platform(Node):
     argocd: ArgoCD = described("Where Argo CD runs.", default=ArgoCD())
     images: Images = described("Container images.")
     code: Code = described("How pods get the serving code.", default=Code())
+    notifications: Notifications = described("Who is told how staging ended.", default=Notifications())
     backstage: Backstage | None = described("The Backstage template; left out when absent.", default=None)

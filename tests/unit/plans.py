@@ -12,6 +12,7 @@ from generator.plan import (
     Cache,
     Cluster,
     Model,
+    Notify,
     Plan,
     Platform,
     Prestage,
@@ -149,6 +150,7 @@ PLATFORM = Platform(
     namespace="ray-system",
     argocd_namespace="argocd",
     project="modelyard",
+    notify=Notify(sns_topic="", webhook_secret="", webhook_key=""),
     backstage=BACKSTAGE,
 )
 

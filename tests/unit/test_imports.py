@@ -13,9 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # Lowest first: a unit (a module or a package directly below generator/) imports from earlier lines only; the units
 # of one line are peers and do not import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
+    ("filechoice",),
     ("prestage",),  # runs in a Job's image, without the rest
     ("errors",),
-    ("assets", "catalog", "filechoice", "naming", "quantities", "safetensors", "suggest"),
+    ("assets", "catalog", "naming", "quantities", "safetensors", "suggest"),
     ("bundle", "files", "gitindex", "registry", "tree", "yamlio"),
     ("credentials", "records", "spec", "yamledit"),
     ("chartdocs", "reference", "wording"),

@@ -70,6 +70,17 @@ variable "bucket_names" {
   }
 }
 
+variable "notification_topic_arn" {
+  description = "SNS topic that the prestage Jobs publish to; null for none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.notification_topic_arn == null || can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", var.notification_topic_arn))
+    error_message = "Give the ARN of a standard SNS topic."
+  }
+}
+
 variable "kms_key_arn" {
   description = "KMS key of the buckets, the same as in model-bucket; null when S3 encrypts with its own keys."
   type        = string

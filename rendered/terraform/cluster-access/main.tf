@@ -121,7 +121,8 @@ data "aws_iam_policy_document" "read" {
   }
 }
 
-# No s3:DeleteObject: a revision is a new prefix, and nothing is overwritten or swept from inside the cluster.
+# No s3:DeleteObject on models: a revision is a new prefix, and nothing is swept from inside the cluster. Only the note
+# of how far a run is, which a later one continues from, goes when the model is complete.
 data "aws_iam_policy_document" "write" {
   source_policy_documents = [data.aws_iam_policy_document.read["writer"].json]
 
@@ -132,9 +133,25 @@ data "aws_iam_policy_document" "write" {
   }
 
   statement {
+    sid       = "DropNotes"
+    actions   = ["s3:DeleteObject"]
+    resources = [for arn in local.bucket_arns : "${arn}/models/*/.modelyard/progress.json"]
+  }
+
+  statement {
     sid       = "ListUploads"
     actions   = ["s3:ListBucketMultipartUploads"]
     resources = local.bucket_arns
+  }
+
+  dynamic "statement" {
+    for_each = var.notification_topic_arn == null ? [] : [var.notification_topic_arn]
+
+    content {
+      sid       = "Notify"
+      actions   = ["sns:Publish"]
+      resources = [statement.value]
+    }
   }
 
   dynamic "statement" {

@@ -1,0 +1,83 @@
+"""What S3's refusals mean (Amazon S3 API, list of error codes), and how to mend each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore import exceptions as aws
+
+from generator.prestage.exits import PrestageExit
+from generator.prestage.faults import Exists, PrestageError, Transient, UploadGone
+from generator.prestage.transport import retry_after
+
+_PASSING = frozenset(
+    (
+        "BadDigest",
+        "ConditionalRequestConflict",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteBody",
+        "InternalError",
+        "InvalidDigest",
+        "OperationAborted",
+        "RequestExpired",
+        "RequestThrottled",
+        "RequestTimeTooSkewed",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TokenRefreshRequired",
+        "XAmzContentChecksumMismatch",
+        "XAmzContentSHA256Mismatch",
+    )
+)
+_GONE = frozenset(("NoSuchUpload", "InvalidPart", "InvalidPartOrder"))
+_FULL = frozenset(("InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "TooManyBuckets"))
+_ROLE = "the role of the ServiceAccount needs what rendered/terraform grants the writer; check the Pod Identity"
+
+
+@contextmanager
+def explained(bucket: str) -> Iterator[None]:
+    """Turns what botocore raises inside the block into Transient, UploadGone, Exists or PrestageError."""
+    try:
+        yield
+    except aws.ClientError as error:
+        raise _refusal(error, bucket) from error
+    except (aws.NoCredentialsError, aws.PartialCredentialsError) as error:
+        raise PrestageError(PrestageExit.STORAGE, f"no credentials for s3://{bucket}", _ROLE) from error
+    except (aws.ParamValidationError, aws.NoRegionError, aws.InvalidRegionError, aws.ProfileNotFound) as error:
+        raise PrestageError(PrestageExit.PLAN, str(error), "check AWS_REGION and the other AWS_* settings") from error
+    except (aws.BotoCoreError, OSError) as error:
+        raise Transient(f"s3://{bucket}: {str(error) or type(error).__name__}") from error
+    except (KeyError, TypeError, AttributeError) as error:  # an answer that was cut inside its head
+        raise Transient(f"s3://{bucket} does not answer as S3 does: {error!r}") from error
+    except ValueError as error:
+        raise PrestageError(PrestageExit.PLAN, f"s3://{bucket}: {error}", "check AWS_ENDPOINT_URL") from error
+
+
+def _refusal(error: aws.ClientError, bucket: str) -> Exception:
+    facts = error.response.get("Error", {})
+    code = str(facts.get("Code", ""))
+    meta = error.response.get("ResponseMetadata", {})
+    status = int(meta.get("HTTPStatusCode", 0))
+    said = f"s3://{bucket} answers {code or status} to {error.operation_name}"
+    if code in _GONE:
+        return UploadGone(said)
+    if code == "PreconditionFailed" or status == 412:
+        return Exists(said)
+    if code in _FULL or status == 507:
+        return PrestageError(PrestageExit.STORAGE, f"{said}: it is full", "make room, or raise the quota")
+    if code in _PASSING or status in (408, 409, 429) or status >= 500 or status < 300:
+        return Transient(said, after=retry_after(meta.get("HTTPHeaders", {}).get("retry-after")))
+    return PrestageError(PrestageExit.STORAGE, f"{said}: {facts.get('Message', '')}".rstrip(": "), _hint(code, status))
+
+
+def _hint(code: str, status: int) -> str:
+    if code == "NoSuchBucket":
+        return "apply rendered/terraform, or check the bucket's name in the cluster's annotations"
+    if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "301"):
+        return "the bucket is in another region: check AWS_REGION"
+    return _ROLE if status in (401, 403) else "check the bucket and AWS_ENDPOINT_URL"

@@ -1,0 +1,47 @@
+"""Another S3 prefix that modelyard has written: replication between buckets and regions, without the Hub."""
+
+from __future__ import annotations
+
+from generator.prestage import manifest
+from generator.prestage.exits import PrestageExit
+from generator.prestage.faults import PrestageError, mismatch
+from generator.prestage.place import S3Prefix
+from generator.prestage.plan import File, Plan
+from generator.prestage.s3client import Bucket
+from generator.prestage.settings import Settings
+
+
+class S3Source:
+    """What the manifest of the prefix lists; with a list in the plan, that."""
+
+    def __init__(self, plan: Plan, prefix: S3Prefix, settings: Settings) -> None:
+        self._plan, self._prefix, self._settings = plan, prefix, settings
+        self._bucket = Bucket(prefix.bucket, settings)
+
+    @property
+    def name(self) -> str:
+        return str(self._prefix)
+
+    def files(self) -> tuple[File, ...]:
+        where = f"{self._prefix}/{manifest.PATH}"
+        found = self._settings.patience.call("read", lambda: self._bucket.get(self._prefix.key(manifest.PATH)))
+        if found is None:
+            hint = "stage it there first; its manifest comes last"
+            raise PrestageError(PrestageExit.NOT_FOUND, f"{where} is not there", hint)
+        held = manifest.read(found.body, where)
+        if held.commit != self._plan.commit:
+            reason = f"{self._prefix} holds commit {held.commit}, not {self._plan.commit}"
+            raise PrestageError(PrestageExit.NOT_FOUND, reason, "check --source")
+        listed = tuple(File(entry.path, entry.size, f"sha256:{entry.sha256}") for entry in held.files)
+        if self._plan.files is None:
+            return listed
+        if lost := manifest.missing(held, self._plan.files):
+            raise PrestageError(PrestageExit.NOT_FOUND, f"{self._prefix} lacks {lost[0].path}", "check --source")
+        wanted = {file.path for file in self._plan.files}
+        return tuple(file for file in listed if file.path in wanted)
+
+    def read(self, file: File, start: int, view: memoryview) -> int:
+        got = self._bucket.read(self._prefix.key(file.path), start, view)
+        if got is None:
+            raise mismatch(f"{self._prefix} lacks {file.path}, which its manifest lists")
+        return got

@@ -1,0 +1,259 @@
+"""Ranged GETs into a buffer over HTTP/1.1: one connection per thread and origin, every answer checked.
+
+http.client, because a response is read straight into the buffer of a part: no copy, no allocation.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import NamedTuple
+from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from generator.prestage.faults import Transient, mismatch
+
+CHUNK = 2**18  # bytes; a connection that needs more than STALL for so many is given up
+STALL = 30.0  # seconds
+MAX_REDIRECTS = 5
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_PASSING = frozenset((408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524))
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+
+
+class Refused(Exception):
+    """An answer that says no: its status."""
+
+    def __init__(self, status: int, host: str) -> None:
+        super().__init__(f"{host} answers {status}")
+        self.status, self.host = status, host
+
+
+class Origin(NamedTuple):
+    """What a credential is bound to."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def origin(url: str) -> Origin:
+    """Raises Transient where `url`, which a server sent us, is none of HTTP."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        return Origin(parts.scheme, parts.hostname or "", port)
+    except (ValueError, KeyError) as error:
+        raise Transient(f"sent to an address that is none of HTTP: {url[:80]!r}") from error
+
+
+class Watch:
+    """Ends connections that make no progress, or all of them when the run stops."""
+
+    def __init__(self, stall: float = STALL) -> None:
+        self.stall = stall
+        self._lock = threading.Lock()
+        self._moved: dict[socket.socket, float] = {}
+        self._closed = False
+
+    def moved(self, connection: socket.socket) -> None:
+        """The connection is in use, and something came or went on it."""
+        self._moved[connection] = time.monotonic()
+        if self._closed:
+            _shut(connection)
+
+    def rests(self, connection: socket.socket) -> None:
+        """The connection is not waited for."""
+        self._moved.pop(connection, None)
+
+    def look(self) -> None:
+        """Called about once a second: gives up what stalls."""
+        late = time.monotonic() - self.stall
+        for connection, moved in list(self._moved.items()):
+            if moved < late:
+                self.rests(connection)
+                _shut(connection)
+
+    def close(self) -> None:
+        """No thread waits for a connection any longer."""
+        self._closed = True
+        for connection in list(self._moved):
+            _shut(connection)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it was closed already
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class Ranges:
+    """GETs a range of a URL into a buffer. Shared by threads; each has its own connections."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._own = threading.local()
+
+    def read(self, url: str, headers: Mapping[str, str], start: int, view: memoryview, size: int) -> int:
+        """Fills `view` with the bytes from `start` of a body of `size` bytes; returns how many one answer gave.
+
+        `headers` go to the origin of `url` alone. Raises Transient, or Refused with a status that is not ours to mend.
+        """
+        first = origin(url)
+        wanted = {"Accept-Encoding": "identity", "Range": f"bytes={start}-{start + view.nbytes - 1}"}
+        for _ in range(MAX_REDIRECTS):
+            own = headers if origin(url) == first else {}
+            connection, response = self._ask(url, {**own, **wanted})
+            if response.status not in _REDIRECTS:
+                return self._received(connection, response, start, view, size)
+            url = urljoin(url, response.headers.get("Location", ""))
+            self._drop(connection)
+        raise Transient(f"{first.host} redirects more than {MAX_REDIRECTS} times")
+
+    def _ask(self, url: str, headers: Mapping[str, str]) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        parts = urlsplit(url)
+        while True:
+            connection, used = self._connection(origin(url))
+            try:
+                if connection.sock is None:
+                    connection.connect()
+                self._watch.moved(connection.sock)
+                connection.request("GET", _target(parts, connection), headers=dict(headers))
+                return connection, connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                self._drop(connection)
+                if not used:  # a kept connection may have been closed meanwhile; a new one tells the truth
+                    raise _passing(parts.hostname, error) from error
+
+    def _received(
+        self,
+        connection: http.client.HTTPConnection,
+        response: http.client.HTTPResponse,
+        start: int,
+        view: memoryview,
+        size: int,
+    ) -> int:
+        done = 0
+        try:
+            _check(response, connection.host, start, view.nbytes, size)
+            done = self._body(connection, response, view)
+        except (OSError, http.client.HTTPException) as error:
+            raise _passing(connection.host, error) from error
+        finally:
+            if done < view.nbytes or not response.isclosed():
+                self._drop(connection)
+            elif connection.sock:
+                self._watch.rests(connection.sock)
+        return done
+
+    def _body(
+        self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, view: memoryview
+    ) -> int:
+        done, line = 0, connection.sock
+        while done < view.nbytes:
+            try:
+                got = response.readinto(view[done : done + CHUNK])
+            except (OSError, http.client.HTTPException):
+                if done:
+                    return done  # the rest is asked for again, not all of it
+                raise
+            if not got:
+                break
+            done += got
+            if line:
+                self._watch.moved(line)
+        return done
+
+    def _connection(self, place: Origin) -> tuple[http.client.HTTPConnection, bool]:
+        """This thread's connection, and whether it was used before."""
+        kept: dict[Origin, http.client.HTTPConnection] = self._own.__dict__.setdefault("kept", {})
+        used = place in kept
+        if not used:
+            kept[place] = self._made(place)
+        return kept[place], used
+
+    def _made(self, place: Origin) -> http.client.HTTPConnection:
+        proxy = "" if proxy_bypass(place.host) else getproxies().get(place.scheme, "")
+        near = origin(proxy) if proxy else place
+        if place.scheme == "http":
+            return http.client.HTTPConnection(near.host, near.port, timeout=self._watch.stall)
+        made = http.client.HTTPSConnection(near.host, near.port, timeout=self._watch.stall, context=_tls())
+        if proxy:
+            made.set_tunnel(place.host, place.port)
+        return made
+
+    def _drop(self, connection: http.client.HTTPConnection) -> None:
+        if connection.sock:
+            self._watch.rests(connection.sock)
+        connection.close()
+        kept: dict[Origin, http.client.HTTPConnection] = self._own.kept
+        for place in [place for place, other in kept.items() if other is connection]:
+            del kept[place]
+
+
+def _target(parts: SplitResult, connection: http.client.HTTPConnection) -> str:
+    """What stands in the request line: the whole address where a proxy is asked for plain HTTP."""
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    proxied = parts.scheme == "http" and (parts.hostname, parts.port or 80) != (connection.host, connection.port)
+    return f"http://{parts.netloc}{path}" if proxied else path
+
+
+def _passing(host: str | None, error: Exception) -> Transient:
+    said = str(error) or type(error).__name__
+    return Transient(f"{host}: {said}")
+
+
+def _check(response: http.client.HTTPResponse, host: str, start: int, length: int, size: int) -> None:
+    """Raises unless the answer is exactly the range that was asked for."""
+    status = response.status
+    if status in _PASSING:
+        raise Transient(f"{host} answers {status}", after=retry_after(response.headers.get("Retry-After")))
+    if status == 416:
+        raise mismatch(f"{host} has no byte {start}, where {size} bytes are expected")
+    if status not in (200, 206):
+        raise Refused(status, host)
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise mismatch(f"{host} sends {response.headers['Content-Encoding']}, which was not asked for")
+    if status == 206:
+        _check_range(response.headers.get("Content-Range", ""), host, start, length, size)
+    elif start or length != size:
+        raise Transient(f"{host} answers 200 to a range")
+    if response.length is not None and response.length != length:
+        raise mismatch(f"{host} sends {response.length} bytes where {length} are expected")
+
+
+def _check_range(stated: str, host: str, start: int, length: int, size: int) -> None:
+    found = _CONTENT_RANGE.fullmatch(stated)
+    if found is None or (int(found[1]), int(found[2])) != (start, start + length - 1):
+        raise mismatch(f"{host} sends {stated or 'no Content-Range'} where {start}-{start + length - 1} was asked for")
+    if int(found[3]) != size:
+        raise mismatch(f"{host} has {found[3]} bytes where {size} are expected")
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds that a Retry-After asks for, in either of its forms (RFC 9110, 10.2.3)."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+__all__ = ["Origin", "Ranges", "Refused", "Watch", "origin", "retry_after"]

@@ -1,0 +1,65 @@
+"""`prestage`: run here what the Jobs run in the cluster, for a plan.json or for models of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from generator import assets, compile
+from generator.errors import Severity, UserError
+from generator.plan import Prestage
+from generator.suggest import suggest
+
+
+def prestage(names: tuple[str, ...], catalogue: Path, *, target: str | None, **given: Any) -> int:
+    """Stage each of `names`; returns the first exit status that is not 0, after all were tried."""
+    command = _command()
+    jobs = list(_jobs(command, names, catalogue, target))
+    codes = [command.run(load, target=place, **given) for load, place in jobs]
+    command.leave(lambda: next(filter(None, codes), 0))
+    return 0
+
+
+def _jobs(
+    command: ModuleType, names: tuple[str, ...], catalogue: Path, target: str | None
+) -> Iterator[tuple[Callable[[], Any], str | None]]:
+    """What to load and where it goes. A plan file has an exact target; models go below theirs."""
+    files = [name for name in names if name.endswith(".json")]
+    for file in files:
+        yield partial(command.load, Path(file)), target
+    if len(files) < len(names) or not names:
+        for job in _asked(catalogue, [name for name in names if name not in files]):
+            place = f"{target.rstrip('/')}/{job.model.key}" if target else _own_target(job)
+            yield partial(command.parse, job.plan.encode()), place
+
+
+def _asked(catalogue: Path, names: list[str]) -> list[Prestage]:
+    planned = compile.plan_catalogue(catalogue, assets.find())
+    if planned.plan is None:
+        raise UserError(d for d in planned.diagnostics if d.severity is Severity.ERROR)
+    by_name = {job.model.name: job for job in planned.plan.prestages}
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        message = f"the catalogue has no model `{unknown[0]}`"
+        raise UserError.of(message, file=str(catalogue), hint=suggest(unknown[0], by_name))
+    return [by_name[name] for name in names or sorted(by_name)]
+
+
+def _own_target(job: Prestage) -> str | None:
+    return f"s3://{job.model.cache.bucket}/{job.model.key}" if job.model.cache.bucket else None
+
+
+def _command() -> ModuleType:
+    """The program; it needs packages that compiling does not."""
+    try:
+        import botocore  # noqa: F401
+        import huggingface_hub  # noqa: F401
+
+        from generator.prestage import command
+    except ModuleNotFoundError as error:
+        hint = "pip install 'modelyard[prestage]'"
+        raise UserError.of(f"`modelyard prestage` needs the package {error.name}", hint=hint) from error
+    return command
