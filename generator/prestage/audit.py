@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from generator.prestage.digest import Digest
-from generator.prestage.faults import Transient
 from generator.prestage.limits import Verify
 from generator.prestage.manifest import Entry, Manifest
-from generator.prestage.plan import File
+from generator.prestage.reading import digested
 from generator.prestage.settings import Settings
 from generator.prestage.targets.base import Target
 
@@ -26,10 +25,13 @@ def faults(target: Target, manifest: Manifest, settings: Settings) -> dict[str, 
     rest = [entry for entry in manifest.files if entry.path not in found]
     if settings.verify is Verify.SIZE or (settings.verify is Verify.CHECKSUM and not target.states_checksums):
         return found
-    looks: Callable[[Entry], str] = lambda entry: _fault(target, entry, settings)  # noqa: E731
     parallel = LOOKS if settings.verify is Verify.CHECKSUM else min(settings.workers, 4)
     with ThreadPoolExecutor(parallel) as pool:
-        found |= {entry.path: why for entry, why in zip(rest, pool.map(looks, rest), strict=True) if why}
+        found |= {
+            entry.path: why
+            for entry, why in zip(rest, pool.map(partial(_fault, target, settings), rest), strict=True)
+            if why
+        }
     return found
 
 
@@ -39,7 +41,7 @@ def _size_fault(entry: Entry, size: int | None) -> str:
     return "" if size == entry.size else f"has {size} bytes, the manifest says {entry.size}"
 
 
-def _fault(target: Target, entry: Entry, settings: Settings) -> str:
+def _fault(target: Target, settings: Settings, entry: Entry) -> str:
     if settings.verify is Verify.CHECKSUM:
         found = settings.patience.call("look at", lambda: target.find(entry), path=entry.path)
         if found is None:
@@ -47,29 +49,6 @@ def _fault(target: Target, entry: Entry, settings: Settings) -> str:
         if found.crc32 and entry.crc32:
             return "" if found.crc32 == entry.crc32 else f"has CRC-32 {found.crc32}, the manifest says {entry.crc32}"
     digest = Digest(f"sha256:{entry.sha256}", entry.size)
-    for view in read_back(target, entry, settings):
-        digest.update(view)
+    buffer = bytearray(max(1, min(settings.part, entry.size)))
+    digested(digest, partial(target.read, entry.path), entry.size, buffer, settings.patience, entry.path)
     return "" if digest.right else f"has {digest.found}, the manifest says sha256:{entry.sha256}"
-
-
-def read_back(target: Target, file: File | Entry, settings: Settings) -> Iterator[memoryview]:
-    """The file as it stands at the target, in pieces of one buffer."""
-    buffer = bytearray(min(settings.part, max(file.size, 1)))
-    for start in range(0, file.size, len(buffer)):
-        view = memoryview(buffer)[: min(len(buffer), file.size - start)]
-        fill(lambda at, rest: target.read(file.path, at, rest), file.path, start, view, settings)
-        yield view
-
-
-def fill(read: Callable[[int, memoryview], int], path: str, start: int, view: memoryview, settings: Settings) -> None:
-    """All of `view` from byte `start` on; a line that breaks is taken up where it did."""
-    done = 0
-
-    def once() -> None:
-        nonlocal done
-        done += read(start + done, view[done:])
-        if done < view.nbytes:
-            raise Transient("the answer ends early")
-
-    if view.nbytes:
-        settings.patience.call("read", once, path=path, progress=lambda: done)

@@ -43,6 +43,7 @@ def _stage(plan: Plan, source: str | None, target: Target, settings: Settings, t
         _count(tally, held.manifest.files)
         damaged = audit.faults(target, held.manifest, settings)
         if not damaged:
+            target.sweep()  # a run may have been killed after its manifest
             tally.already = True
             settings.events.emit("already", model=plan.model, by="its manifest")
             return
@@ -111,9 +112,9 @@ def _copy(
         bytes=total,
     )
     target.survey(total)
-    copy = Copy(source, target, settings, paths)
+    copy = Copy(source, target, files, paths, settings)
     try:
-        return copy.run(files).values()
+        return copy.run().values()
     finally:
         tally.copied += copy.copied
 

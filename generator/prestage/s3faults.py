@@ -72,6 +72,8 @@ def _refusal(error: aws.ClientError, bucket: str) -> Exception:
         return PrestageError(PrestageExit.STORAGE, f"{said}: it is full", "make room, or raise the quota")
     if code in _PASSING or status in (408, 409, 429) or status >= 500 or status < 300:
         return Transient(said, after=retry_after(meta.get("HTTPHeaders", {}).get("retry-after")))
+    if code == str(status):  # an answer without a body, as to HEAD: an expired token looks like a missing right
+        return Transient(said, exit=PrestageExit.STORAGE, hint=_hint(code, status))
     return PrestageError(PrestageExit.STORAGE, f"{said}: {facts.get('Message', '')}".rstrip(": "), _hint(code, status))
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple, cast
 
 from generator import __version__, filechoice
@@ -76,13 +77,14 @@ class HubSource:
         return Transient(f"{error} for {file.path}", exit=codes.get(error.status, PrestageExit.TRANSIENT), hint=hint)
 
     def _address(self, file: File) -> Address:
-        """Asked once for a file, whichever thread needs it first."""
+        """Asked, and asked again, by one thread for all that wait for this file."""
         with self._lock:
             lock = self._locks.setdefault(file.path, threading.Lock())
         with lock:
             found = self._addresses.get(file.path)
             if found is None:
-                found = self._addresses[file.path] = self._asked(file)
+                ask = partial(self._asked, file)
+                found = self._addresses[file.path] = self._settings.patience.call("address", ask, path=file.path)
         return found
 
     def _asked(self, file: File) -> Address:
