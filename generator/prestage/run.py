@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from generator.prestage import audit, manifest, sources, targets
@@ -51,18 +52,18 @@ def _stage(plan: Plan, source: str | None, target: Target, settings: Settings, t
             settings.events.emit("damaged", path=path, reason=why)
         _repair(plan, source, target, held, damaged, settings, tally)
         return
-    origin = sources.opened(source, plan, settings)
-    files = origin.files()
-    _count(tally, files)
-    for _ in range(ROUNDS):
-        if _copied(plan, origin, target, held, files, settings, tally):
-            return
-        held = target.manifest()  # another run has written one since
-        if held and not manifest.missing(held.manifest, files):
-            tally.already = tally.copied == 0
-            settings.events.emit("already", model=plan.model, by="another run, which finished first")
-            target.sweep()
-            return
+    with closing(sources.opened(source, plan, settings)) as origin:
+        files = origin.files()
+        _count(tally, files)
+        for _ in range(ROUNDS):
+            if _copied(plan, origin, target, held, files, settings, tally):
+                return
+            held = target.manifest()  # another run has written one since
+            if held and not manifest.missing(held.manifest, files):
+                tally.already = tally.copied == 0
+                settings.events.emit("already", model=plan.model, by="another run, which finished first")
+                target.sweep()
+                return
     raise PrestageError(PrestageExit.TRANSIENT, "other runs write this manifest all the time", "run again")
 
 
@@ -134,7 +135,8 @@ def _repair(
     files = [
         planned.get(path) or File(path, listed[path].size, f"sha256:{listed[path].sha256}") for path in sorted(damaged)
     ]
-    _copy(plan, sources.opened(source, plan, settings), target, files, settings, tally, listed)
+    with closing(sources.opened(source, plan, settings)) as origin:
+        _copy(plan, origin, target, files, settings, tally, listed)
     target.sweep()
 
 
@@ -150,7 +152,8 @@ def preview(plan: Plan, source: str | None, target: str | None, settings: Settin
         files: Sequence[File] = [File(e.path, e.size, f"sha256:{e.sha256}") for e in held.manifest.files]
         wrong = audit.faults(to, held.manifest, settings) if to else {}
     else:
-        files, wrong = sources.opened(source, plan, settings).files(), {}
+        with closing(sources.opened(source, plan, settings)) as origin:
+            files, wrong = origin.files(), {}
     there = {} if to is None else settings.patience.call("list", to.sizes)
     copied = 0
     for file in files:

@@ -8,6 +8,7 @@ hashing it for the Hub (docs/decisions.md D22).
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -73,7 +74,10 @@ class Bucket:
         )
         with self._asked():
             session = botocore.session.get_session()
-            self._client: Any = session.create_client("s3", config=config, endpoint_url=settings.endpoint_url)
+            region = os.environ.get("AWS_REGION")  # botocore itself reads AWS_DEFAULT_REGION alone
+            self._client: Any = session.create_client(
+                "s3", config=config, endpoint_url=settings.endpoint_url, region_name=region
+            )
 
     @contextmanager
     def _asked(self) -> Iterator[None]:

@@ -35,6 +35,7 @@ _PASSING = frozenset(
     )
 )
 _GONE = frozenset(("NoSuchUpload", "InvalidPart", "InvalidPartOrder"))
+_OTHER_BYTES = frozenset(("BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"))
 _FULL = frozenset(("InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "TooManyBuckets"))
 _ROLE = "the role of the ServiceAccount needs what rendered/terraform grants the writer; check the Pod Identity"
 
@@ -64,8 +65,8 @@ def _refusal(error: aws.ClientError, bucket: str) -> Exception:
     meta = error.response.get("ResponseMetadata", {})
     status = int(meta.get("HTTPStatusCode", 0))
     said = f"s3://{bucket} answers {code or status} to {error.operation_name}"
-    if code in _GONE:
-        return UploadGone(said)
+    if code in _GONE or (code in _OTHER_BYTES and error.operation_name == "CompleteMultipartUpload"):
+        return UploadGone(said)  # its parts are not what was thought, and will not be
     if code == "PreconditionFailed" or status == 412:
         return Exists(said)
     if code in _FULL or status == 507:

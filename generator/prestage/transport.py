@@ -11,12 +11,13 @@ import socket
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import NamedTuple
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from generator.prestage.faults import Transient, mismatch
@@ -99,12 +100,25 @@ def _shut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
+class _Answer(NamedTuple):
+    connection: http.client.HTTPConnection
+    response: http.client.HTTPResponse
+    line: socket.socket
+
+
+class _Proxy(NamedTuple):
+    place: Origin
+    headers: dict[str, str]
+
+
 class Ranges:
     """GETs a range of a URL into a buffer. Shared by threads; each has its own connections."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._own = threading.local()
+        self._lock = threading.Lock()
+        self._made_so_far: list[http.client.HTTPConnection] = []
 
     def read(self, url: str, headers: Mapping[str, str], start: int, view: memoryview, size: int) -> int:
         """Fills `view` with the bytes from `start` of a body of `size` bytes; returns how many one answer gave.
@@ -115,56 +129,49 @@ class Ranges:
         wanted = {"Accept-Encoding": "identity", "Range": f"bytes={start}-{start + view.nbytes - 1}"}
         for _ in range(MAX_REDIRECTS):
             own = headers if origin(url) == first else {}
-            connection, response = self._ask(url, {**own, **wanted})
-            if response.status not in _REDIRECTS:
-                return self._received(connection, response, start, view, size)
-            url = urljoin(url, response.headers.get("Location", ""))
-            self._drop(connection)
+            answer = self._ask(url, {**own, **wanted})
+            if answer.response.status not in _REDIRECTS:
+                return self._received(answer, start, view, size)
+            url = urljoin(url, answer.response.headers.get("Location", ""))
+            self._watch.rests(answer.line)
+            self._drop(answer.connection)
         raise Transient(f"{first.host} redirects more than {MAX_REDIRECTS} times")
 
-    def _ask(self, url: str, headers: Mapping[str, str]) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    def _ask(self, url: str, headers: Mapping[str, str]) -> _Answer:
         parts = urlsplit(url)
         while True:
             connection, used = self._connection(origin(url))
             try:
                 if connection.sock is None:
                     connection.connect()
-                self._watch.moved(connection.sock)
-                connection.request("GET", _target(parts, connection), headers=dict(headers))
-                return connection, connection.getresponse()
+                line = connection.sock  # http.client forgets it where the answer is the last one on it
+                self._watch.moved(line)
+                target, more = _request_line(parts)
+                connection.request("GET", target, headers={**headers, **more})
+                return _Answer(connection, connection.getresponse(), line)
             except (OSError, http.client.HTTPException) as error:
                 self._drop(connection)
                 if not used:  # a kept connection may have been closed meanwhile; a new one tells the truth
                     raise _passing(parts.hostname, error) from error
 
-    def _received(
-        self,
-        connection: http.client.HTTPConnection,
-        response: http.client.HTTPResponse,
-        start: int,
-        view: memoryview,
-        size: int,
-    ) -> int:
-        done = 0
+    def _received(self, answer: _Answer, start: int, view: memoryview, size: int) -> int:
+        done, connection = 0, answer.connection
         try:
-            _check(response, connection.host, start, view.nbytes, size)
-            done = self._body(connection, response, view)
+            _check(answer.response, connection.host, start, view.nbytes, size)
+            done = self._body(answer, view)
         except (OSError, http.client.HTTPException) as error:
             raise _passing(connection.host, error) from error
         finally:
-            if done < view.nbytes or not response.isclosed():
+            self._watch.rests(answer.line)
+            if done < view.nbytes or not answer.response.isclosed():
                 self._drop(connection)
-            elif connection.sock:
-                self._watch.rests(connection.sock)
         return done
 
-    def _body(
-        self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, view: memoryview
-    ) -> int:
-        done, line = 0, connection.sock
+    def _body(self, answer: _Answer, view: memoryview) -> int:
+        done = 0
         while done < view.nbytes:
             try:
-                got = response.readinto(view[done : done + CHUNK])
+                got = answer.response.readinto(view[done : done + CHUNK])
             except (OSError, http.client.HTTPException):
                 if done:
                     return done  # the rest is asked for again, not all of it
@@ -172,9 +179,15 @@ class Ranges:
             if not got:
                 break
             done += got
-            if line:
-                self._watch.moved(line)
+            self._watch.moved(answer.line)
         return done
+
+    def close(self) -> None:
+        """Ends the connections of all threads; none of them may be reading."""
+        with self._lock:
+            connections, self._made_so_far = self._made_so_far, []
+        for connection in connections:
+            connection.close()
 
     def _connection(self, place: Origin) -> tuple[http.client.HTTPConnection, bool]:
         """This thread's connection, and whether it was used before."""
@@ -185,29 +198,48 @@ class Ranges:
         return kept[place], used
 
     def _made(self, place: Origin) -> http.client.HTTPConnection:
-        proxy = "" if proxy_bypass(place.host) else getproxies().get(place.scheme, "")
-        near = origin(proxy) if proxy else place
+        proxy = _proxy(place)
+        near = proxy.place if proxy else place
+        made: http.client.HTTPConnection
         if place.scheme == "http":
-            return http.client.HTTPConnection(near.host, near.port, timeout=self._watch.stall)
-        made = http.client.HTTPSConnection(near.host, near.port, timeout=self._watch.stall, context=_tls())
-        if proxy:
-            made.set_tunnel(place.host, place.port)
+            made = http.client.HTTPConnection(near.host, near.port, timeout=self._watch.stall)
+        else:
+            made = http.client.HTTPSConnection(near.host, near.port, timeout=self._watch.stall, context=_tls())
+            if proxy:
+                made.set_tunnel(place.host, place.port, headers=proxy.headers)
+        with self._lock:
+            self._made_so_far.append(made)
         return made
 
     def _drop(self, connection: http.client.HTTPConnection) -> None:
         if connection.sock:
             self._watch.rests(connection.sock)
         connection.close()
+        with self._lock, suppress(ValueError):
+            self._made_so_far.remove(connection)
         kept: dict[Origin, http.client.HTTPConnection] = self._own.kept
         for place in [place for place, other in kept.items() if other is connection]:
             del kept[place]
 
 
-def _target(parts: SplitResult, connection: http.client.HTTPConnection) -> str:
-    """What stands in the request line: the whole address where a proxy is asked for plain HTTP."""
+def _proxy(place: Origin) -> _Proxy | None:
+    """The proxy that the environment names for `place`: http_proxy, https_proxy, no_proxy."""
+    address = "" if proxy_bypass(place.host) else getproxies().get(place.scheme, "")
+    if not address:
+        return None
+    parts = urlsplit(address if "://" in address else f"http://{address}")
+    headers = {}
+    if parts.username:
+        word = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Proxy-Authorization"] = f"Basic {b64encode(word.encode()).decode()}"
+    return _Proxy(origin(parts.geturl()), headers)
+
+
+def _request_line(parts: SplitResult) -> tuple[str, Mapping[str, str]]:
+    """Path and query; the whole address, and the proxy's own headers, where a proxy is asked for plain HTTP."""
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    proxied = parts.scheme == "http" and (parts.hostname, parts.port or 80) != (connection.host, connection.port)
-    return f"http://{parts.netloc}{path}" if proxied else path
+    proxy = _proxy(origin(parts.geturl())) if parts.scheme == "http" else None
+    return (f"http://{parts.netloc}{path}", proxy.headers) if proxy else (path, {})
 
 
 def _passing(host: str | None, error: Exception) -> Transient:

@@ -17,5 +17,8 @@ class Source(Protocol):
     def files(self) -> tuple[File, ...]:
         """What is to be staged, with digests, sorted by path. Asks only where the plan has no list."""
 
+    def close(self) -> None:
+        """Ends what is kept open for the next read."""
+
     def read(self, file: File, start: int, view: memoryview) -> int:
         """Fills `view` from byte `start` on; returns how many bytes one try gave, which may be fewer."""

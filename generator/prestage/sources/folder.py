@@ -18,7 +18,8 @@ class FolderSource:
 
     def __init__(self, plan: Plan, root: Path) -> None:
         self._plan, self._root = plan, root
-        self._own = threading.local()
+        self._lock = threading.Lock()
+        self._open: dict[int, tuple[str, int]] = {}  # path and descriptor by thread
 
     @property
     def name(self) -> str:
@@ -37,9 +38,14 @@ class FolderSource:
         check_paths(files)
         return files
 
+    def close(self) -> None:
+        with self._lock:
+            while self._open:
+                os.close(self._open.popitem()[1][1])
+
     def read(self, file: File, start: int, view: memoryview) -> int:
         try:
-            return os.preadv(self._descriptor(file.path), [view], start)
+            got = os.preadv(self._descriptor(file.path), [view], start)
         except (FileNotFoundError, NotADirectoryError) as error:
             hint = "check --source, or render again after `modelyard lock`"
             raise PrestageError(PrestageExit.NOT_FOUND, f"{self._root} lacks {file.path}", hint) from error
@@ -47,19 +53,30 @@ class FolderSource:
             raise PrestageError(PrestageExit.FORBIDDEN, str(error), "check the folder's permissions") from error
         except OSError as error:
             raise Transient(f"{file.path}: {error.strerror}") from error
+        if not got:
+            reason = f"{self._root / file.path} ends before byte {start}, the plan says {file.size} bytes"
+            raise PrestageError(PrestageExit.INTEGRITY, reason, "check --source: it holds another file")
+        return got
 
     def _descriptor(self, path: str) -> int:
         """This thread's open file; it is kept for the next part."""
-        kept = getattr(self._own, "kept", None)
+        thread = threading.get_ident()
+        kept = self._open.get(thread)
         if kept is None or kept[0] != path:
+            opened = (path, os.open(self._root / path, os.O_RDONLY | os.O_CLOEXEC))
+            with self._lock:
+                self._open[thread] = opened
             if kept:
                 os.close(kept[1])
-                self._own.kept = None
-            kept = self._own.kept = (path, os.open(self._root / path, os.O_RDONLY))
+            kept = opened
         return kept[1]
 
 
 def _hashed(root: Path, path: str) -> File:
-    with (root / path).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return File(path, file.tell(), f"sha256:{digest}")
+    try:
+        with (root / path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return File(path, file.tell(), f"sha256:{digest}")
+    except OSError as error:
+        reason = f"{root / path}: {error.strerror}"
+        raise PrestageError(PrestageExit.FORBIDDEN, reason, "check the folder's permissions") from error

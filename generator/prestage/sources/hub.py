@@ -41,11 +41,21 @@ class HubSource:
 
     def __init__(self, plan: Plan, settings: Settings) -> None:
         self._plan, self._settings = plan, settings
+        self._check_token()
         self._api = HfApi(token=settings.token or False, library_name="modelyard", library_version=__version__)
         self._ranges = Ranges(settings.watch)
         self._addresses: dict[str, Address] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+
+    def _check_token(self) -> None:
+        token = self._settings.token or ""
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            hint = f"write it again, without line breaks, into {self._secret}"
+            raise PrestageError(PrestageExit.FORBIDDEN, "the Hub token holds characters that no token has", hint)
+
+    def close(self) -> None:
+        self._ranges.close()
 
     @property
     def name(self) -> str:
@@ -120,7 +130,8 @@ class HubSource:
         if not any(map(filechoice.is_weights, chosen)):
             hint = "choose a revision with safetensors, or name the files in source.allow"
             raise PrestageError(PrestageExit.NOT_FOUND, f"{summary(plan)} has no weights that are taken", hint)
-        files = tuple(_file(siblings[path]) for path in chosen)
+        with self._explained():
+            files = tuple(_file(siblings[path]) for path in chosen)
         check_paths(files)
         return files
 
@@ -162,10 +173,13 @@ class HubSource:
         return Transient(f"{self._api.endpoint} answers {status} for {repo}", after=after)
 
     def _accept(self) -> str:
-        secret = self._settings.token_secret
-        where = f"the Secret {secret}" if secret else "a Secret that source.tokenSecret names"
         page = f"{self._api.endpoint}/{self._plan.repo}"
-        return f"accept the licence at {page} and put a token that may read it into {where}"
+        return f"accept the licence at {page} and put a token that may read it into {self._secret}"
+
+    @property
+    def _secret(self) -> str:
+        secret = self._settings.token_secret
+        return f"the Secret {secret}" if secret else "a Secret that source.tokenSecret names"
 
 
 def _not_found(reason: str, hint: str) -> PrestageError:

@@ -40,6 +40,9 @@ class S3Source:
         wanted = {file.path for file in self._plan.files}
         return tuple(file for file in listed if file.path in wanted)
 
+    def close(self) -> None:
+        """Connections are botocore's."""
+
     def read(self, file: File, start: int, view: memoryview) -> int:
         got = self._bucket.read(self._prefix.key(file.path), start, view)
         if got is None:

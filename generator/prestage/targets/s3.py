@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from generator.prestage import manifest
-from generator.prestage.digest import crc32, crc32_hex
+from generator.prestage.digest import crc32, crc32_hex, resumable
 from generator.prestage.exits import PrestageExit
 from generator.prestage.faults import Exists, PrestageError, Transient, UploadGone
 from generator.prestage.limits import MIB
@@ -132,7 +132,12 @@ class S3Target:
     def upload(self, file: File, part: int, replaces: str) -> S3Upload:
         key = self.key(file.path)
         note = self._found.get(file.path)
-        if note and (note.digest, note.part) == (file.digest, part) and note.upload in self._uploads.get(key, ()):
+        if (
+            note
+            and resumable()
+            and (note.digest, note.part) == (file.digest, part)
+            and note.upload in self._uploads.get(key, ())
+        ):
             try:
                 if parts := _proved(note, self.bucket.parts(key, note.upload), file.size):
                     return S3Upload(self, file, part, replaces, note.upload, note, parts)

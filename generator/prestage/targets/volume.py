@@ -22,7 +22,7 @@ from generator.prestage.targets.base import Found, Held
 OWN = ".modelyard"
 LOCK, PARTIAL = f"{OWN}/lock", f"{OWN}/partial"
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-_DENIED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ELOOP))
+_DENIED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP))
 _LOCK_WAIT = 1.0  # seconds between two looks at a lock that another run holds
 
 
@@ -92,7 +92,8 @@ class VolumeTarget:
             raise PrestageError(PrestageExit.STORAGE, reason, "enlarge the volume, or clear it")
 
     def listed(self, path: str) -> bool:
-        return (self.root / path).exists()
+        with self.explained():
+            return (self.root / path).exists()
 
     def sizes(self) -> dict[str, int]:
         with self.explained():
@@ -135,9 +136,13 @@ class VolumeTarget:
         (self.root / PARTIAL).mkdir(parents=True, exist_ok=True)
         self._confined(Path(PARTIAL))
         beside = self.root / PARTIAL / _partial_name(path)
-        with beside.open("wb", buffering=0) as file:
-            written(file.fileno(), view, 0)
-            os.fsync(file.fileno())
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            written(descriptor, view, 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         self.renamed(beside, path)
 
     def renamed(self, beside: Path, path: str) -> None:
