@@ -247,6 +247,7 @@ class Copy:
             transfer.upload.discard()
         if turns >= TURNS:
             raise PrestageError(PrestageExit.TRANSIENT, f"{file.path}: {reason} ({turns} times)", "run again")
+        self._events.emit("retry", what="file", path=file.path, reason=reason, attempt=turns, wait=0.0)
         self._desk.add(partial(self._guarded, file, None, partial(self._begin, file)))
 
     def _over(self, transfer: Transfer) -> None:
