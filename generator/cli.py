@@ -179,6 +179,41 @@ def prestage(names: tuple[str, ...], catalogue: Path, **given: Any) -> int:
     return verb.prestage(names, catalogue, **given)
 
 
+@cli.command("gc", epilog=EPILOG)
+@click.option("--bucket", required=True, help="Bucket to look into; only models/<model>/<commit> is looked at.")
+@click.option(
+    "-f",
+    "--file",
+    "catalogues",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=(Path("models.yaml"),),
+    show_default="models.yaml",
+    help="A catalogue whose models stay.",
+)
+@click.option(
+    "--rendered",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A rendered tree; every prefix that it names stays.",
+)
+@click.option(
+    "--revision",
+    "revisions",
+    multiple=True,
+    help="A Git revision at which catalogues and trees are read too, such as a release that may be rolled back to.",
+)
+@click.option("--older-than", default="30d", show_default=True, help="Age of the newest object: 36h, 30d, 4w.")
+@click.option("--delete", is_flag=True, help="Delete what is listed as old enough. Without it, nothing is touched.")
+@click.option("--endpoint-url", metavar="URL", help="Another S3 than AWS's; else AWS_ENDPOINT_URL.")
+@output_option
+def collect(bucket: str, older_than: str, **asked: Any) -> ExitCode:
+    """List the models in a bucket that nothing refers to, and delete them when asked to."""
+    from generator.verbs import gc as verb
+
+    return verb.collect(bucket, older_than=older_than, **asked)
+
+
 def _version_block() -> str:
     import platform
 

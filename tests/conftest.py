@@ -5,11 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from tests.standins.seaweedfs import SeaweedFS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,3 +67,12 @@ def helm(tools: ModuleType) -> Path:
         minimum = tools.dotted(tools.MINIMUM["helm"])
         pytest.fail(f"no helm {minimum} or newer: run `python .ci/tools.py`", pytrace=False)
     return found
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A real S3 server, one for all tests: each takes a bucket or a prefix of its own."""
+    from tests.standins.seaweedfs import SeaweedFS
+
+    with SeaweedFS(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server

@@ -6,6 +6,6 @@ import signal
 # As process 1 of a container it would not hear SIGTERM while it still imports.
 signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))
 
-from generator.prestage.command import main  # noqa: E402 - after the line above
+from generator.prestage.command import program  # noqa: E402 - after the line above
 
-main()
+program()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -46,6 +47,16 @@ def main(plan_file: Path, **given: Any) -> NoReturn:
     source; 73 the target is full or refuses; 75 a fault that may pass; 77 the Hub refuses; 143 interrupted.
     """
     leave(lambda: run(lambda: load(plan_file), **given))
+
+
+def program() -> NoReturn:
+    """`main` with exit statuses that the Job knows: click's own would be tried again and again."""
+    try:
+        main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        leave(lambda: PrestageExit.PLAN)
+    leave(lambda: PrestageExit.DONE)
 
 
 def leave(action: Callable[[], int]) -> NoReturn:
@@ -210,6 +221,21 @@ def _announce(
     ended: Outcome, events: Events, metrics_file: Path | None, gateway: str | None, topic: str | None, webhook: str
 ) -> None:
     """Metrics and notifications; that one of them fails changes nothing of how the run ended."""
+    from generator.prestage import notify
+
+    asked: list[Callable[[], None]] = []
+    if metrics_file or gateway:
+        from generator.prestage import metrics
+
+        asked += [partial(metrics.write_textfile, ended, metrics_file)] if metrics_file else []
+        asked += [partial(metrics.push, ended, gateway)] if gateway else []
+    asked += [partial(notify.sns, ended, topic)] if topic else []
+    asked += [partial(notify.webhook, ended, webhook)] if webhook else []
+    for tell in asked:
+        try:
+            tell()
+        except (notify.NotifyError, OSError, ValueError) as error:
+            events.emit("warning", reason=str(error))
 
 
 def _token(file: Path | None) -> str:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 from generator.prestage.faults import Exists
 from generator.prestage.s3faults import explained
@@ -102,9 +103,13 @@ class Bucket:
             except self._client.exceptions.NoSuchKey:
                 return None
             with body:
-                while done < view.nbytes and (chunk := body.read(min(CHUNK, view.nbytes - done))):
-                    view[done : done + len(chunk)] = chunk
-                    done += len(chunk)
+                try:
+                    while done < view.nbytes and (chunk := body.read(min(CHUNK, view.nbytes - done))):
+                        view[done : done + len(chunk)] = chunk
+                        done += len(chunk)
+                except (BotoCoreError, OSError):
+                    if not done:
+                        raise
         return done
 
     def stat(self, key: str) -> Stat | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from botocore import exceptions as aws
 
 from generator.prestage.exits import PrestageExit
-from generator.prestage.faults import Exists, PrestageError, Transient, UploadGone
+from generator.prestage.faults import Exists, PrestageError, Transient, UploadGone, mismatch
 from generator.prestage.transport import retry_after
 
 _PASSING = frozenset(
@@ -67,6 +67,8 @@ def _refusal(error: aws.ClientError, bucket: str) -> Exception:
     said = f"s3://{bucket} answers {code or status} to {error.operation_name}"
     if code in _GONE or (code in _OTHER_BYTES and error.operation_name == "CompleteMultipartUpload"):
         return UploadGone(said)  # its parts are not what was thought, and will not be
+    if code == "InvalidRange" or status == 416:
+        return mismatch(f"{said}: the object is shorter")
     if code == "PreconditionFailed" or status == 412:
         return Exists(said)
     if code in _FULL or status == 507:

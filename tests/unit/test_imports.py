@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("emit",),
     ("kinds",),
     ("lint",),
-    ("compile", "edit", "scaffold"),
+    ("compile", "edit", "gc", "scaffold"),
     ("clireference", "diff", "rehearse"),
     ("report",),
     ("verbs",),

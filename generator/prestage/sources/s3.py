@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from generator.prestage import manifest
 from generator.prestage.exits import PrestageExit
 from generator.prestage.faults import PrestageError, mismatch
@@ -24,7 +27,8 @@ class S3Source:
 
     def files(self) -> tuple[File, ...]:
         where = f"{self._prefix}/{manifest.PATH}"
-        found = self._settings.patience.call("read", lambda: self._bucket.get(self._prefix.key(manifest.PATH)))
+        with self._as_source():
+            found = self._settings.patience.call("read", lambda: self._bucket.get(self._prefix.key(manifest.PATH)))
         if found is None:
             hint = "stage it there first; its manifest comes last"
             raise PrestageError(PrestageExit.NOT_FOUND, f"{where} is not there", hint)
@@ -40,11 +44,23 @@ class S3Source:
         wanted = {file.path for file in self._plan.files}
         return tuple(file for file in listed if file.path in wanted)
 
+    @contextmanager
+    def _as_source(self) -> Iterator[None]:
+        """What is wrong with a bucket that is read is not a fault of the target."""
+        try:
+            yield
+        except PrestageError as error:
+            if error.exit is not PrestageExit.STORAGE:
+                raise
+            code = PrestageExit.NOT_FOUND if "NoSuchBucket" in error.reason else PrestageExit.FORBIDDEN
+            raise PrestageError(code, error.reason, "check --source, and who may read it") from error
+
     def close(self) -> None:
         """Connections are botocore's."""
 
     def read(self, file: File, start: int, view: memoryview) -> int:
-        got = self._bucket.read(self._prefix.key(file.path), start, view)
+        with self._as_source():
+            got = self._bucket.read(self._prefix.key(file.path), start, view)
         if got is None:
             raise mismatch(f"{self._prefix} lacks {file.path}, which its manifest lists")
         return got
