@@ -21,7 +21,7 @@ from generator.prestage.faults import PrestageError, Stopped, Transient, wrong_p
 from generator.prestage.limits import WORKERS, Verify
 from generator.prestage.options import options
 from generator.prestage.outcome import Outcome
-from generator.prestage.patience import Patience
+from generator.prestage.patience import Patience, deadline_passed
 from generator.prestage.plan import Plan, parse
 from generator.prestage.settings import Settings
 
@@ -101,7 +101,7 @@ def run(
     )
     ended = _watched(lambda: _attempt(read, source, target, settings, started, preview=preview), settings)
     if ended is None:
-        error = _interruption(patience)
+        error = _interruption(patience) if patience.stopped_by else deadline_passed()
         _failed(error, events)
         return int(error.exit)
     if isinstance(ended, Outcome):
@@ -123,7 +123,7 @@ def _watched(action: Callable[[], Outcome | int], settings: Settings) -> Outcome
     thread = threading.Thread(target=act, name="run", daemon=True)
     with _signals(settings):
         thread.start()
-        until = float("inf")
+        until = (settings.patience.deadline or float("inf")) + GRACE
         while thread.is_alive() and time.monotonic() < until:
             thread.join(TICK)
             if settings.patience.stopped_by:

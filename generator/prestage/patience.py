@@ -36,7 +36,7 @@ class Patience:
 
         Raises PrestageError when patience ends, Stopped when the run does.
         """
-        reached, failures, barren = progress(), 0, 0
+        reached, failures, barren, wrong = progress(), 0, 0, 0
         while True:
             self.check()
             try:
@@ -44,31 +44,41 @@ class Patience:
             except Transient as error:
                 if self.stop.is_set():
                     raise Stopped from error
-                failures, barren = failures + 1, barren + 1
+                failures, barren, wrong = failures + 1, barren + 1, wrong + (error.exit is not PrestageExit.TRANSIENT)
                 if progress() > reached:
-                    reached, barren = progress(), 0
-                self._pause(error, failures, barren, what, path)
+                    reached, barren, wrong = progress(), 0, 0
+                named = f"{what} {path}".strip()
+                if wrong >= TRIES_OF_WRONG_BYTES and error.exit is not PrestageExit.TRANSIENT:
+                    raise _ended(error, error.exit, f"{named}: {error.reason} ({wrong} tries)") from error
+                if barren >= self.tries:
+                    code = PrestageExit.TRANSIENT if wrong < barren else error.exit
+                    raise _ended(error, code, f"{named}: {error.reason} ({barren} tries)") from error
+                self._pause(error, failures, what, path)
 
     def check(self) -> None:
         """Raises Stopped or PrestageError where nothing more is to be begun."""
         if self.stop.is_set():
             raise Stopped
         if self.deadline is not None and time.monotonic() >= self.deadline:
-            raise PrestageError(PrestageExit.TRANSIENT, "the deadline passed", "what was copied is kept: run again")
+            raise deadline_passed()
 
-    def _pause(self, error: Transient, failures: int, barren: int, what: str, path: str) -> None:
-        """`failures` in a row make waits longer; those of them without progress, `barren`, use patience up."""
-        tries = self.tries if error.exit is PrestageExit.TRANSIENT else min(self.tries, TRIES_OF_WRONG_BYTES)
-        named = f"{what} {path}".strip()
-        if barren >= tries:
-            raise PrestageError(error.exit, f"{named}: {error.reason} ({barren} tries)", error.hint) from error
+    def _pause(self, error: Transient, failures: int, what: str, path: str) -> None:
+        """Longer with each failure in a row."""
         wait = max(backoff(failures, self.first_wait), min(error.after or 0.0, MAX_ASKED))
         if self.deadline is not None and time.monotonic() + wait >= self.deadline:
-            reason = f"{named}: {error.reason}; the deadline passes before the next try"
+            reason = f"{f'{what} {path}'.strip()}: {error.reason}; the deadline passes before the next try"
             raise PrestageError(error.exit, reason, "what was copied is kept: run again") from error
         self.events.emit("retry", what=what, path=path, reason=error.reason, attempt=failures, wait=round(wait, 2))
         if self.stop.wait(wait):
             raise Stopped
+
+
+def deadline_passed() -> PrestageError:
+    return PrestageError(PrestageExit.TRANSIENT, "the deadline passed", "what was copied is kept: run again")
+
+
+def _ended(error: Transient, code: PrestageExit, reason: str) -> PrestageError:
+    return PrestageError(code, reason, error.hint)
 
 
 def backoff(attempt: int, first: float) -> float:

@@ -45,6 +45,7 @@ class HubSource:
         self._api = HfApi(token=settings.token or False, library_name="modelyard", library_version=__version__)
         self._ranges = Ranges(settings.watch)
         self._addresses: dict[str, Address] = {}
+        self._refused: dict[str, PrestageError] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -91,11 +92,19 @@ class HubSource:
         with self._lock:
             lock = self._locks.setdefault(file.path, threading.Lock())
         with lock:
+            if refused := self._refused.get(file.path):
+                raise refused
             found = self._addresses.get(file.path)
             if found is None:
-                ask = partial(self._asked, file)
-                found = self._addresses[file.path] = self._settings.patience.call("address", ask, path=file.path)
+                found = self._addresses[file.path] = self._asked_until_it_answers(file)
         return found
+
+    def _asked_until_it_answers(self, file: File) -> Address:
+        try:
+            return self._settings.patience.call("address", partial(self._asked, file), path=file.path)
+        except PrestageError as error:
+            self._refused[file.path] = error  # for the threads that wait behind this one
+            raise
 
     def _asked(self, file: File) -> Address:
         url = hf_hub_url(self._plan.repo, file.path, revision=self._plan.commit, endpoint=self._api.endpoint)
