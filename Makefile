@@ -4,7 +4,7 @@
 
 PYTHON = python3
 PYTEST_ARGS =
-BENCHMARKS = render
+BENCHMARKS = render prestage
 
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check -qq

@@ -9,12 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
+from generator.prestage.announcing import announce
 from generator.prestage.events import Events
 from generator.prestage.exits import PrestageExit
 from generator.prestage.faults import PrestageError, Stopped, Transient, wrong_plan
@@ -27,6 +27,7 @@ from generator.prestage.settings import Settings
 
 TICK = 0.1  # seconds between two looks at whether the run has ended
 GRACE = 6.0  # seconds that a run has to end after a signal; Kubernetes allows 30, of which some are gone
+TELL, TELL_INTERRUPTED = 5.0, 2.0  # seconds for metrics and notifications
 TERMINATION_LOG = "/dev/termination-log"  # where the kubelet reads why a container ended
 
 
@@ -105,7 +106,16 @@ def run(
         _failed(error, events)
         return int(error.exit)
     if isinstance(ended, Outcome):
-        _announce(ended, events, metrics_file, push_gateway, notify_sns, webhook)
+        told = announce(
+            ended,
+            metrics_file=metrics_file,
+            gateway=push_gateway,
+            topic=notify_sns,
+            webhook=webhook,
+            timeout=TELL_INTERRUPTED if patience.stopped_by else TELL,
+        )
+        for fault in told:
+            events.emit("warning", reason=str(fault))
         return ended.exit
     return ended
 
@@ -215,27 +225,6 @@ def _failed(error: PrestageError, events: Events) -> None:
         log = os.open(TERMINATION_LOG, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)  # only where the kubelet made it
         with os.fdopen(log, "w") as file:
             file.write(events.safe(f"{error.exit.name.lower()}: {error.reason}. {error.hint}")[:4000] + "\n")
-
-
-def _announce(
-    ended: Outcome, events: Events, metrics_file: Path | None, gateway: str | None, topic: str | None, webhook: str
-) -> None:
-    """Metrics and notifications; that one of them fails changes nothing of how the run ended."""
-    from generator.prestage import notify
-
-    asked: list[Callable[[], None]] = []
-    if metrics_file or gateway:
-        from generator.prestage import metrics
-
-        asked += [partial(metrics.write_textfile, ended, metrics_file)] if metrics_file else []
-        asked += [partial(metrics.push, ended, gateway)] if gateway else []
-    asked += [partial(notify.sns, ended, topic)] if topic else []
-    asked += [partial(notify.webhook, ended, webhook)] if webhook else []
-    for tell in asked:
-        try:
-            tell()
-        except (notify.NotifyError, OSError, ValueError) as error:
-            events.emit("warning", reason=str(error))
 
 
 def _token(file: Path | None) -> str:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 FIRST = 4
 WINDOW = 0.75  # seconds of a measurement
-GAIN = 1.2  # what twice as many have to bring to stay
-REST = 30.0  # seconds until it is tried again
+GAIN = 0.2  # the share of what more threads could bring at best that they have to bring
+SETTLE = 0.25  # seconds after a change that are not measured
+REST = 10.0  # seconds until it is tried again
 
 
 @dataclass(slots=True)
@@ -23,7 +24,9 @@ class Crew:
     allowed: int = 0
     _since: float = field(default_factory=time.monotonic)
     _moved: int = 0
-    _before: float = 0.0  # bytes per second of half as many
+    _rests_until: float = 0.0
+    _resting: bool = True
+    _before: float = 0.0  # bytes per second of fewer
     _smaller: int = 0  # the number that was left for a trial; 0 while none is on
 
     def __post_init__(self) -> None:
@@ -31,22 +34,30 @@ class Crew:
 
     def look(self, moved: int, now: float) -> bool:
         """Called several times a second; true when more threads may work than before."""
-        if moved == 0 or now < self._since:
-            self._since, self._moved = max(now, self._since), moved
+        if moved == 0 or now < self._rests_until:
             return False
+        if self._resting:
+            self._since, self._moved, self._resting = now, moved, False
         if now - self._since < WINDOW:
             return False
         rate = (moved - self._moved) / (now - self._since)
         self._since, self._moved = now, moved
-        if self._smaller and rate < self._before * GAIN:
-            self.allowed, self._smaller, self._since = self._smaller, 0, now + REST
+        if self._smaller and rate < self._before * (1 + GAIN * (self.allowed / self._smaller - 1)):
+            self.allowed, self._smaller = self._smaller, 0
+            self._rest(now + REST)
             return False
-        return self._try_more(rate)
+        return self._try_more(rate, now)
 
-    def _try_more(self, rate: float) -> bool:
+    def _rest(self, until: float) -> None:
+        """A measurement begins afresh, and not before `until`."""
+        self._rests_until, self._resting = until, True
+
+    def _try_more(self, rate: float, now: float) -> bool:
         if self.allowed == self.most:
-            self._smaller, self._since = 0, self._since + REST
+            self._smaller = 0
+            self._rest(now + REST)
             return False
         self._before, self._smaller = rate, self.allowed
         self.allowed = min(self.allowed * 2, self.most)
+        self._rest(now + SETTLE)
         return True

@@ -76,7 +76,7 @@ class Desk:
                 self._changed.wait(TICK)
             self._settings.patience.check()
             self._settings.watch.look()
-            if self._crew.look(self.copied, time.monotonic()):
+            if self._crew.look(self._settings.watch.received or self.copied, time.monotonic()):
                 with self._changed:
                     self._changed.notify_all()
             if time.monotonic() - said >= every:

@@ -1,4 +1,4 @@
-"""What a run came to, for metrics, notifications and the exit status."""
+"""What a run came to, for metrics, notifications and the exit status; and that somebody could not be told."""
 
 from __future__ import annotations
 
@@ -20,3 +20,7 @@ class Outcome:
     files: int
     already: bool
     reason: str
+
+
+class AnnouncementError(Exception):
+    """Metrics or a notification failed: one sentence that holds no secret. It changes nothing of how the run ended."""

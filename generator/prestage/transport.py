@@ -25,7 +25,7 @@ from generator.prestage.faults import Transient, mismatch
 CHUNK = 2**18  # bytes; a connection that needs more than STALL for so many is given up
 STALL = 30.0  # seconds
 MAX_REDIRECTS = 5
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _PASSING = frozenset((408, 425, 429, 500, 502, 503, 504, 509, 520, 521, 522, 523, 524))
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
@@ -64,10 +64,12 @@ class Watch:
         self._lock = threading.Lock()
         self._moved: dict[socket.socket, float] = {}
         self._closed = False
+        self.received = 0  # bytes; threads count together without a lock, so it may be a little low
 
-    def moved(self, connection: socket.socket) -> None:
-        """The connection is in use, and something came or went on it."""
+    def moved(self, connection: socket.socket, received: int = 0) -> None:
+        """The connection is in use, and so many bytes came on it."""
         self._moved[connection] = time.monotonic()
+        self.received += received
         if self._closed:
             _shut(connection)
 
@@ -179,7 +181,7 @@ class Ranges:
             if not got:
                 break
             done += got
-            self._watch.moved(answer.line)
+            self._watch.moved(answer.line, got)
         return done
 
     def close(self) -> None:
@@ -270,7 +272,7 @@ def _check_range(stated: str, host: str, start: int, length: int, size: int) -> 
     found = _CONTENT_RANGE.fullmatch(stated)
     if found is None or (int(found[1]), int(found[2])) != (start, start + length - 1):
         raise mismatch(f"{host} sends {stated or 'no Content-Range'} where {start}-{start + length - 1} was asked for")
-    if int(found[3]) != size:
+    if found[3] not in ("*", str(size)):
         raise mismatch(f"{host} has {found[3]} bytes where {size} are expected")
 
 

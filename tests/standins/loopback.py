@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +28,7 @@ class Asked:
     method: str
     target: str  # as sent, percent-encoded
     headers: Mapping[str, str]
+    at: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def path(self) -> str:
@@ -40,7 +45,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. Its length is sent for HEAD too; with `cut`, the line drops after so many bytes."""
+    """An answer. Its length is sent for HEAD too.
+
+    With `cut`, the line drops after so many bytes of the body: at once, or after `hang` seconds of silence. With
+    `reset` it drops hard (RST), without a single byte of an answer where `cut` is None. `drip` are the seconds
+    between two bytes of the body, `wait` those before anything is sent. A Content-Length of its own in `headers`
+    that does not fit drops the line, too.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -48,6 +59,10 @@ class Reply:
     start: int = 0
     stop: int | None = None  # end of the part of `body` to send
     cut: int | None = None
+    reset: bool = False
+    hang: float = 0.0
+    drip: float = 0.0
+    wait: float = 0.0
 
     @property
     def length(self) -> int:
@@ -80,6 +95,29 @@ def part(asked: Asked, body: Content, size: int, headers: Mapping[str, str]) -> 
     return Reply(206, {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{size}"}, body, start, stop)
 
 
+class Server(ThreadingHTTPServer):
+    """A thread for each connection; one that `drop_hard` marked ends with RST instead of FIN."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that is gone is nothing to speak of."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        if isinstance(request, socket.socket) and request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+
+def drop_hard(connection: socket.socket) -> None:
+    """Whoever reads or writes the other end after the close gets ECONNRESET."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 class Loopback:
     """The server; use as a context manager. `answer` is called in the thread of each connection."""
 
@@ -87,8 +125,8 @@ class Loopback:
         handler = type("Handler", (_Handler,), {"owner": self})
         self.name, self.answer, self.asked = name, answer, asked
         self.lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self.closing = threading.Event()
+        self._server = Server(("127.0.0.1", 0), handler)
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         self.url = f"http://{self.host}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -98,6 +136,7 @@ class Loopback:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.closing.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -106,6 +145,7 @@ class Loopback:
 class _Handler(BaseHTTPRequestHandler):
     owner: Loopback
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def _serve(self) -> None:
         headers = {key.lower(): value for key, value in self.headers.items()}
@@ -113,24 +153,41 @@ class _Handler(BaseHTTPRequestHandler):
         with self.owner.lock:
             self.owner.asked.append(asked)
         reply = self.owner.answer(asked)
-        self.send_response(reply.status)
-        for key, value in {"Content-Length": str(reply.length), **reply.headers}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self._send(reply)
-
-    def _send(self, reply: Reply) -> None:
+        if reply.wait:
+            self.owner.closing.wait(reply.wait)
         try:
-            for chunk in reply.chunks():
-                self.wfile.write(chunk)
+            if not reply.reset or reply.cut is not None:
+                self._answer(reply)
         except (BrokenPipeError, ConnectionResetError):  # the client had enough
             self.close_connection = True
-        if reply.cut is not None:
-            self.wfile.flush()
+        if reply.reset:
             self.close_connection = True
+            drop_hard(self.connection)
+
+    def _answer(self, reply: Reply) -> None:
+        headers = {"Content-Length": str(reply.length), **reply.headers}
+        unfit = headers["Content-Length"] != str(reply.length)
+        self.close_connection = self.close_connection or unfit or reply.cut is not None
+        self.send_response(reply.status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        for piece in _drops(reply.chunks()) if reply.drip else reply.chunks():
+            self.wfile.write(piece)
+            if reply.drip and self.owner.closing.wait(reply.drip):
+                return
+        if reply.hang:
+            self.owner.closing.wait(reply.hang)
 
     do_GET = do_HEAD = _serve  # names that http.server looks for
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are kept in `asked`, nothing goes to the terminal."""
+
+
+def _drops(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        for index in range(len(chunk)):
+            yield chunk[index : index + 1]
