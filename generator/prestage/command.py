@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -14,7 +15,6 @@ from typing import Any, NoReturn
 
 import click
 
-from generator.prestage.announcing import announce
 from generator.prestage.events import Events
 from generator.prestage.exits import PrestageExit
 from generator.prestage.faults import PrestageError, Stopped, Transient, wrong_plan
@@ -106,6 +106,8 @@ def run(
         _failed(error, events)
         return int(error.exit)
     if isinstance(ended, Outcome):
+        from generator.prestage.announcing import announce  # the copy need not wait for it
+
         told = announce(
             ended,
             metrics_file=metrics_file,
@@ -182,6 +184,7 @@ def _attempt(
     """The outcome, or just an exit status where nothing was to be done."""
     from generator.prestage import run as flow  # imports what a --help does not need
 
+    gc.freeze()  # what was imported is not looked through again and again
     tally, plan, events = flow.Tally(), None, settings.events
     try:
         plan = read()

@@ -227,9 +227,7 @@ class Copy:
             tries = self._tries[file.path]
         if tries >= TRIES:
             raise PrestageError(PrestageExit.INTEGRITY, f"{file.path}: {reason} ({tries} tries)", hint)
-        wait = backoff(tries, self._patience.first_wait)
-        self._events.emit("retry", what="file", path=file.path, reason=reason, attempt=tries, wait=round(wait, 2))
-        self._patience.stop.wait(wait)
+        self._wait(file, reason, tries, backoff(tries, self._patience.first_wait))
         self._desk.add(partial(self._guarded, file, None, partial(self._begin, file)))
 
     def _turned(self, file: File, transfer: Transfer | None, reason: str) -> None:
@@ -247,8 +245,13 @@ class Copy:
             transfer.upload.discard()
         if turns >= TURNS:
             raise PrestageError(PrestageExit.TRANSIENT, f"{file.path}: {reason} ({turns} times)", "run again")
-        self._events.emit("retry", what="file", path=file.path, reason=reason, attempt=turns, wait=0.0)
+        # The first time another run has probably finished it.
+        self._wait(file, reason, turns, backoff(turns - 1, self._patience.first_wait) if turns > 1 else 0.0)
         self._desk.add(partial(self._guarded, file, None, partial(self._begin, file)))
+
+    def _wait(self, file: File, reason: str, attempt: int, wait: float) -> None:
+        self._events.emit("retry", what="file", path=file.path, reason=reason, attempt=attempt, wait=round(wait, 2))
+        self._patience.stop.wait(wait)
 
     def _over(self, transfer: Transfer) -> None:
         transfer.end()

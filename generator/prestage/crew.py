@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-FIRST = 4
+FIRST = 6
 WINDOW = 0.75  # seconds of a measurement
 GAIN = 0.2  # the share of what more threads could bring at best that they have to bring
 SETTLE = 0.25  # seconds after a change that are not measured

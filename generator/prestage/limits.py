@@ -8,7 +8,7 @@ MIB = 2**20
 WORKERS = 12
 MIN_PART = 5 * MIB  # S3 takes no smaller part but the last (Amazon S3 multipart upload limits)
 MAX_PARTS = 10_000  # S3 takes no more
-PART = 6 * MIB
+PART = 5 * MIB
 BUFFERS = 96 * MIB  # all parts in memory; for files above 60 GB parts grow and workers get fewer
 
 

@@ -30,7 +30,7 @@ _OPTIONS = (
         type=click.IntRange(1, 64),
         default=WORKERS,
         show_default=True,
-        help="Parts on their way at once; each takes 6 MiB of memory.",
+        help="Parts on their way at once; each takes 5 MiB of memory.",
     ),
     click.option("--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Give up after so long."),
     click.option(

@@ -17,6 +17,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from generator import __version__
 from generator.prestage.faults import Exists
 from generator.prestage.s3faults import explained
 from generator.prestage.settings import Settings
@@ -71,7 +72,7 @@ class Bucket:
             response_checksum_validation="when_required",
             s3={"payload_signing_enabled": False},
             tcp_keepalive=True,
-            user_agent_extra="modelyard",
+            user_agent=f"modelyard/{__version__}",  # its own is put together anew for each request
         )
         with self._asked():
             session = botocore.session.get_session()

@@ -6,8 +6,8 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 PATIENCE = 3  # failures in a row after which a thing may be tried once a second
@@ -65,16 +65,26 @@ class FaultPlan:
 def hot_loops(tried: Sequence[Tried]) -> Iterator[str]:
     """Things that were tried more than once a second after `PATIENCE` failures in a row.
 
-    To follow a redirect is no new try, unless there is no end to it. To begin a multipart upload again is one,
-    whatever the answer: it means that the upload before has failed.
+    To follow a redirect is no new try, unless there is no end to it. To begin a multipart upload once more is
+    one, as the upload before has failed.
     """
     by_thing = sorted(tried, key=lambda one: (one.thing, one.at))
     for thing, tries in groupby(by_thing, key=lambda one: one.thing):
-        row, hops, last = 0, 0, Tried(thing, 0.0, "")
-        for one in tries:
-            hops = hops + 1 if last.fault == REDIRECT and one.at - last.at < HOP else 0
-            if not 0 < hops <= HOPS:
-                if row >= PATIENCE and one.at - last.at < SECOND:
-                    yield f"{thing}: try {row + 1} in a row came {one.at - last.at:.2f} s after a failure"
-                row += 1
-            row, last = (row if one.fault or thing.startswith(ANEW) else 0), one
+        if thing.startswith(ANEW):
+            all_tries = list(tries)
+            yield from _hot(all_tries)
+            yield from _hot(replace(one, fault="failed later") for one in all_tries if not one.fault)
+        else:
+            yield from _hot(tries)
+
+
+def _hot(tries: Iterable[Tried]) -> Iterator[str]:
+    """The same of one thing; `tries` are in the order of time."""
+    row, hops, last = 0, 0, Tried("", 0.0, "")
+    for one in tries:
+        hops = hops + 1 if last.fault == REDIRECT and one.at - last.at < HOP else 0
+        if not 0 < hops <= HOPS:
+            if row >= PATIENCE and one.at - last.at < SECOND:
+                yield f"{one.thing}: try {row + 1} in a row came {one.at - last.at:.2f} s after a failure"
+            row += 1
+        row, last = (row if one.fault else 0), one

@@ -29,7 +29,7 @@ _NOTE_VERSION = 1
 # right whenever the object is visible, as it is completed after they were compared.
 _DIGEST, _SHA256 = "modelyard-digest", "modelyard-sha256"
 _NOTE_SHARE = 200  # a note after each 1/200 of the bytes, but
-_NOTE_BYTES = 16 * MIB  # after no fewer than these
+_NOTE_BYTES = 10 * MIB  # after no fewer than these
 
 
 @dataclass(frozen=True, slots=True)
