@@ -184,6 +184,7 @@ def prestage(names: tuple[str, ...], catalogue: Path, **given: Any) -> int:
 @click.option(
     "-f",
     "--file",
+    "--catalogue",
     "catalogues",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
@@ -195,7 +196,7 @@ def prestage(names: tuple[str, ...], catalogue: Path, **given: Any) -> int:
     "--rendered",
     multiple=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="A rendered tree; every prefix that it names stays.",
+    help="A rendered tree; every prefix that it names stays. [default: those that the catalogues render to]",
 )
 @click.option(
     "--revision",
@@ -203,15 +204,21 @@ def prestage(names: tuple[str, ...], catalogue: Path, **given: Any) -> int:
     multiple=True,
     help="A Git revision at which catalogues and trees are read too, such as a release that may be rolled back to.",
 )
-@click.option("--older-than", default="30d", show_default=True, help="Age of the newest object: 36h, 30d, 4w.")
-@click.option("--delete", is_flag=True, help="Delete what is listed as old enough. Without it, nothing is touched.")
+@click.option("--older-than", metavar="AGE", help="Of the newest object, at least a day: 36h, 30d, 4w.")
+@click.option("--delete", is_flag=True, help="Delete what is as old as --older-than. Without it, nothing is touched.")
+@click.option("--allow-empty", is_flag=True, help="Go on though a catalogue or a tree refers to no model.")
 @click.option("--endpoint-url", metavar="URL", help="Another S3 than AWS's; else AWS_ENDPOINT_URL.")
 @output_option
-def collect(bucket: str, older_than: str, **asked: Any) -> ExitCode:
-    """List the models in a bucket that nothing refers to, and delete them when asked to."""
+def collect(bucket: str, **asked: Any) -> ExitCode:
+    """List the models in a bucket that nothing refers to, and delete them when asked to.
+
+    It looks at models/<model>/<commit>/ only. The credentials need s3:ListBucket and s3:ListBucketMultipartUploads;
+    with --delete also s3:DeleteObject and s3:AbortMultipartUpload, which no Job has. A bucket that keeps versions
+    keeps what was deleted until its lifecycle rule expires it.
+    """
     from generator.verbs import gc as verb
 
-    return verb.collect(bucket, older_than=older_than, **asked)
+    return verb.collect(bucket, **asked)
 
 
 def _version_block() -> str:

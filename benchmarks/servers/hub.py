@@ -3,7 +3,7 @@
     python -m benchmarks.servers.hub --root FOLDER [--latency 0.05] [--rate 20e6] [--link 200e6]
 
 `latency`: seconds before each answer; `rate`: bytes per second of a connection; `link`: of all together. GET /_served
-tells the bytes that were sent. Calls as huggingface_hub 2.4.0 makes them.
+tells the bytes that were sent so far, of each file too. Calls as huggingface_hub 2.4.0 makes them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +25,7 @@ from benchmarks.servers.common import Handler, Server, serve
 REPO = "bench/model"
 LFS = ".safetensors"
 PACE = 2**18  # bytes between two looks at the clock
-CHUNK = 2**24
+CHUNK = 2**22
 DIGESTS = ".digests.json"
 
 
@@ -81,8 +82,8 @@ class State:
     rate: float = 0.0
     link: float = 0.0
     cdn: str = ""
-    served: int = 0
     requests: int = 0
+    served: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
     free_at: float = 0.0
 
@@ -117,15 +118,14 @@ class _Origin(Handler):
                     size = min(stop - at, PACE if state.rate or state.link else CHUNK)
                     sent = os.sendfile(self.connection.fileno(), file.fileno(), at, size)
                     at += sent
+                    with state.lock:  # at once: who kills a client at a certain byte asks meanwhile
+                        state.served[blob.path.name] += sent
                     if state.link:
                         state.wait_for_link(sent)
                     if state.rate:
                         time.sleep(max(0.0, began + (at - start) / state.rate - time.monotonic()))
             except OSError:  # the client had enough
                 self.close_connection = True
-            finally:
-                with state.lock:
-                    state.served += at - start
 
 
 class Hub(_Origin):
@@ -134,7 +134,9 @@ class Hub(_Origin):
     def do_GET(self) -> None:
         state, path = self.state, self.path_only
         if path == "/_served":
-            self.answer(200, json.dumps({"bytes": state.served, "requests": state.requests}).encode())
+            with state.lock:
+                told = {"bytes": state.served.total(), "requests": state.requests, "files": dict(state.served)}
+            self._json(told)
             return
         time.sleep(state.latency)
         with state.lock:
@@ -154,8 +156,8 @@ class Hub(_Origin):
     def _resolve(self, blob: Blob) -> None:
         if blob.lfs:
             place = f"{self.state.cdn}/{blob.path.name}"
-            linked = {"X_Linked_Etag": f'"{blob.sha256}"', "X_Linked_Size": str(blob.size)}
-            self.answer(302, Location=place, X_Repo_Commit=self.state.commit, **linked)
+            etag, size = f'"{blob.sha256}"', str(blob.size)
+            self.answer(302, Location=place, X_Repo_Commit=self.state.commit, X_Linked_Etag=etag, X_Linked_Size=size)
         else:
             self._send(blob, X_Repo_Commit=self.state.commit, ETag=f'"{blob.git}"')
 

@@ -86,12 +86,12 @@ class Sink(Handler):
 
     def do_GET(self) -> None:
         query = self.query
-        if "list-type" in query:
-            self._xml("ListBucketResult", self._listing(query.get("prefix", "")))
-        elif "uploads" in query:
-            self._xml("ListMultipartUploadsResult", "<IsTruncated>false</IsTruncated>")
+        if "uploads" in query:
+            self._xml("ListMultipartUploadsResult", self._begun(query.get("prefix", "")))
         elif "location" in query:
             self._xml("LocationConstraint", "")
+        elif "/" not in self.path_only.strip("/"):  # a bucket; either version of the listing
+            self._xml("ListBucketResult", self._listing(query.get("prefix", "")))
         elif (stored := OBJECTS.get(self.path_only)) is None:
             self._refuse(404, "NoSuchKey")
         elif stored.body is None and self.command == "GET":
@@ -105,12 +105,23 @@ class Sink(Handler):
 
     def _listing(self, prefix: str) -> str:
         start = self.path_only.rstrip("/") + "/"
-        found = ((key.removeprefix(start), stored) for key, stored in sorted(OBJECTS.items()) if key.startswith(start))
+        with LOCK:
+            objects = sorted(OBJECTS.items())
+        found = ((key.removeprefix(start), stored) for key, stored in objects if key.startswith(start))
         rows = (
             f"<Contents><Key>{escape(key)}</Key><Size>{stored.size}</Size><ETag>{escape(stored.etag)}</ETag>"
             "<LastModified>2026-11-21T00:00:00Z</LastModified></Contents>"
             for key, stored in found
             if key.startswith(prefix)
+        )
+        return "<IsTruncated>false</IsTruncated>" + "".join(rows)
+
+    def _begun(self, prefix: str) -> str:
+        start = f"{self.path_only.rstrip('/')}/"
+        rows = (
+            f"<Upload><Key>{escape(begun.key.removeprefix(start))}</Key><UploadId>{identity}</UploadId></Upload>"
+            for identity, begun in list(UPLOADS.items())
+            if begun.key.startswith(start + prefix)
         )
         return "<IsTruncated>false</IsTruncated>" + "".join(rows)
 

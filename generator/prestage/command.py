@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -205,6 +206,7 @@ def _attempt(
     if plan is None:
         return int(error.exit) if error else PrestageExit.DONE
     ended = flow.outcome(plan, target or "", tally, started, events.retries, error)
+    ended = replace(ended, reason=events.safe(ended.reason))
     if error is None:
         events.emit(
             "done",

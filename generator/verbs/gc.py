@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from generator import assets, compile, gc, lock, naming, report
-from generator.errors import ExitCode, Severity, UserError
-from generator.gc import Item, Prefix
-
-BATCH = 1000  # keys in one DeleteObjects request (Amazon S3 API)
+from generator import naming, quantities, report
+from generator.errors import Diagnostic, ExitCode, UserError, exit_code
+from generator.gc import prefixes, references, removal
+from generator.gc.bucket import Bucket
+from generator.gc.prefixes import Held, Prefix
 
 
 def collect(
@@ -26,143 +23,100 @@ def collect(
     rendered: Sequence[Path],
     revisions: Sequence[str],
     *,
-    older_than: str,
+    older_than: str | None,
     delete: bool,
+    allow_empty: bool,
     endpoint_url: str | None,
     output: str,
+    now: datetime | None = None,
 ) -> ExitCode:
-    """List the prefixes that nothing refers to; with `delete`, remove those that are old enough."""
-    limit = gc.age(older_than)
-    references = _references(catalogues, rendered, revisions)
-    if not any(references.values()):
-        places = ", ".join(references)
-        raise UserError.of(f"no model is referred to in {places}", hint="is this the right directory?")
-    store = _store(bucket, endpoint_url)
-    held = gc.prefixes(_items(store))
-    loose = gc.unreferenced(held, references)
-    now = datetime.now(UTC)
-    old = tuple(prefix for prefix in loose if prefix.older_than(limit, now))
-    _show(bucket, held, loose, old, now, output)
-    if not delete or not old:
+    """List the prefixes that nothing refers to; with `delete`, remove those that are as old as `older_than`."""
+    limit = prefixes.age(older_than) if older_than else None
+    if delete and limit is None:
+        raise UserError.of("--delete needs an age", hint="add --older-than, such as --older-than 30d")
+    named = references.gather(catalogues, rendered, revisions, allow_empty=allow_empty)
+    store, now = Bucket(bucket, endpoint_url), now or datetime.now(UTC)
+    top = f"{naming.MODELS_PREFIX}/"
+    found = prefixes.held(store.objects(top), store.uploads(top))
+    loose = prefixes.unreferenced(found.prefixes, named)
+    old = [prefix.key for prefix in loose if limit is not None and prefix.older_than(limit, now)]
+    show = _show_json if output == "json" else _show
+    show(bucket, found, loose, named, now, old if limit is not None else None)
+    if not delete or limit is None:
         return ExitCode.OK
-    faults = [fault for prefix in old for fault in _delete(store, prefix, output)]
+    faults = [fault for key in old for fault in _removed(store, key, limit, now, output)]
     if faults:
-        raise UserError.of(f"{len(faults)} objects stay: {faults[0]}", hint="check who may delete in this bucket")
-    return ExitCode.OK
+        report.diagnostics(faults, output=output)
+    return exit_code(faults)
 
 
-def _references(catalogues: Sequence[Path], rendered: Sequence[Path], revisions: Sequence[str]) -> dict[str, set[str]]:
-    """Keys by the place that names them: each given file and tree, as it is here and at each revision."""
-    found = {str(path): _of_catalogue(path) for path in catalogues}
-    found |= {str(path): gc.keys_in_tree(path) for path in rendered}
-    for revision in revisions:
-        found |= {f"{path} at {revision}": _of_catalogue_at(path, revision) for path in catalogues}
-        found |= {f"{path} at {revision}": _of_tree_at(path, revision) for path in rendered}
-    return found
-
-
-def _of_catalogue(path: Path) -> set[str]:
-    planned = compile.plan_catalogue(path, assets.find())
-    if planned.plan is None:
-        raise UserError(d for d in planned.diagnostics if d.severity is Severity.ERROR)
-    return {model.key for model in planned.plan.models}
-
-
-def _of_catalogue_at(path: Path, revision: str) -> set[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        there = Path(folder) / path.name
-        there.write_bytes(_git("show", f"{revision}:./{os.path.relpath(path)}"))
-        locked = path.with_name(lock.FILE)
-        if _git("ls-tree", revision, "--", os.path.relpath(locked)):
-            there.with_name(lock.FILE).write_bytes(_git("show", f"{revision}:./{os.path.relpath(locked)}"))
-        return _of_catalogue(there)
-
-
-def _of_tree_at(path: Path, revision: str) -> set[str]:
-    """`git grep` reads the revision's own files; none that matches is no fault."""
-    pattern = "models/[a-z][-a-z0-9]*/[0-9a-f]{12}"
-    found = _git("grep", "-hoE", pattern, revision, "--", os.path.relpath(path), none_is_fine=True)
-    return set(gc.keys_in(found.decode(errors="replace")))
-
-
-def _git(*arguments: str, none_is_fine: bool = False) -> bytes:
+def _removed(store: Bucket, key: str, limit: timedelta, now: datetime, output: str) -> list[Diagnostic]:
+    """Removes one prefix and says so; returns what could not be deleted."""
+    said = partial(_progress, key) if output == "text" and sys.stderr.isatty() else None
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True)  # noqa: S603, S607 - a list, never a shell
-    except OSError as error:
-        raise UserError.of(f"git cannot be run: {error}", hint="install git, or leave --revision out") from error
-    if done.returncode and not (none_is_fine and done.returncode == 1):
-        said = done.stderr.decode(errors="replace").strip()
-        raise UserError.of(f"git {arguments[0]}: {said}", hint="check --revision, and run this inside the repository")
-    return done.stdout
-
-
-def _store(bucket: str, endpoint_url: str | None) -> Any:
-    """An S3 client; it needs a package that compiling does not."""
-    try:
-        import botocore.session
-    except ModuleNotFoundError as error:
-        hint = "pip install 'modelyard[prestage]'"
-        raise UserError.of(f"`modelyard gc` needs the package {error.name}", hint=hint) from error
-    from generator.prestage.s3listing import Listing
-
-    return Listing(botocore.session.get_session(), bucket, endpoint_url)
-
-
-def _items(store: Any) -> list[Item]:
-    with _explained():
-        return [Item(*found) for found in store.objects("models/")]
-
-
-class _explained:
-    """Turns what S3 refuses into a fault of the user's."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        if isinstance(error, (BotoCoreError, ClientError, OSError, ValueError)):
-            raise UserError.of(f"the bucket cannot be read or written: {error}", hint="check AWS_* and --bucket")
-
-
-def _delete(store: Any, prefix: Prefix, output: str) -> list[str]:
-    """The manifest first, so that nobody starts from half a model; then everything, then unfinished uploads."""
-    with _explained():
-        failed = store.delete([f"{prefix.key}/{naming.MANIFEST}"]) if prefix.complete else []
-        if failed:
-            return list(failed)
-        keys = [key for key, _, _ in store.objects(f"{prefix.key}/")]
-        for start in range(0, len(keys), BATCH):
-            failed += store.delete(keys[start : start + BATCH])
-        store.abort_uploads(f"{prefix.key}/")
+        done = removal.remove(store, key, limit, now, said)
+    except UserError as error:
+        return list(error.diagnostics)
     if output == "json":
-        report.line(json.dumps({"event": "deleted", "prefix": prefix.key, "objects": len(keys) - len(failed)}))
-    else:
-        report.line(f"deleted {prefix.key}: {prefix.objects} objects", sys.stderr)
-    return failed
+        event = "kept" if done.kept else "deleted"
+        report.line(json.dumps({"event": event, "prefix": key, "objects": done.objects, "reason": done.kept}))
+    elif done.kept:
+        report.line(f"kept     {key}: {done.kept}")
+    elif done.objects or done.uploads:
+        report.line(f"deleted  {key}: {done.objects} objects, {done.uploads} unfinished uploads")
+    hint = "run it again, with credentials that may delete here"
+    return [Diagnostic(f"stays: {why}", f"s3://{store.name}/{name}", hint=hint) for name, why in done.refused]
+
+
+def _progress(key: str, done: int, total: int) -> None:
+    report.line(f"{key}: {done} of {total} objects", sys.stderr)
+
+
+def _show_json(
+    bucket: str,
+    found: Held,
+    loose: Sequence[Prefix],
+    named: Mapping[str, Collection[str]],
+    now: datetime,
+    old: Collection[str] | None,
+) -> None:
+    rows = [
+        asdict(prefix)
+        | {"newest": prefix.newest.isoformat(), "age_seconds": round((now - prefix.newest).total_seconds())}
+        | ({} if old is None else {"old_enough": prefix.key in old})
+        for prefix in loose
+    ]
+    facts = {"event": "listed", "bucket": bucket, "prefixes": len(found.prefixes), "strangers": found.strangers}
+    report.line(json.dumps(facts | {"places": {k: sorted(v) for k, v in named.items()}, "unreferenced": rows}))
 
 
 def _show(
     bucket: str,
-    held: Sequence[Prefix],
+    found: Held,
     loose: Sequence[Prefix],
-    old: Sequence[Prefix],
+    named: Mapping[str, Collection[str]],
     now: datetime,
-    output: str,
+    old: Collection[str] | None,
 ) -> None:
-    if output == "json":
-        rows = [{**asdict(p), "newest": p.newest.isoformat(), "old_enough": p in old} for p in loose]
-        report.line(json.dumps({"event": "listed", "bucket": bucket, "prefixes": len(held), "unreferenced": rows}))
-        return
-    head = ("prefix", "objects", "MiB", "days", "complete", "old enough")
+    head = ("prefix", "objects", "size", "newest", "complete", *(() if old is None else ("old enough",)))
     if loose:
-        report.table(head, [_row(prefix, prefix in old, now) for prefix in loose])
-    size = sum(prefix.size for prefix in loose) / 2**20
-    report.line(f"{bucket}: {len(held)} prefixes, {len(loose)} of them ({size:.0f} MiB) that nothing refers to")
+        report.table(head, [_row(prefix, now, old) for prefix in loose])
+    size = quantities.human(sum(prefix.size for prefix in loose))
+    report.line(
+        f"s3://{bucket}: {len(found.prefixes)} models at some commit, {len(loose)} of them ({size}) in none of: "
+        + ", ".join(named)
+    )
+    if found.strangers:
+        report.line(f"s3://{bucket}: {found.strangers} objects below models/ are not modelyard's, and are left alone")
 
 
-def _row(prefix: Prefix, old: bool, now: datetime) -> tuple[str, ...]:
-    days = (now - prefix.newest) // timedelta(days=1)
-    size = f"{prefix.size / 2**20:.0f}"
-    return prefix.key, str(prefix.objects), size, str(days), "yes" if prefix.complete else "no", "yes" if old else "no"
+def _row(prefix: Prefix, now: datetime, old: Collection[str] | None) -> tuple[str, ...]:
+    last = () if old is None else ("yes" if prefix.key in old else "no",)
+    size, complete = quantities.human(prefix.size), "yes" if prefix.complete else "no"
+    return (prefix.key, str(prefix.objects), size, ago(now - prefix.newest), complete, *last)
+
+
+def ago(age: timedelta) -> str:
+    """`41 days`, or `5 hours` within the first two days."""
+    hours = max(age // timedelta(hours=1), 0)
+    return f"{hours} hours" if hours < 48 else f"{hours // 24} days"

@@ -61,8 +61,12 @@ class SeaweedFS:
             ports = dict(zip(_ROLES, _free(len(_ROLES)), strict=True))
             self.url = f"http://127.0.0.1:{ports['s3.port']}"
             self._process = self._started(ports, self._folder / f"weed-{attempt}")
-            if self._answers():
-                return self
+            try:
+                if self._answers():
+                    return self
+            except BaseException:  # Ctrl-C while it starts: __exit__ is not called
+                self._end()
+                raise
             self._end()
         raise RuntimeError(f"SeaweedFS did not start:\n{self._log()}")
 

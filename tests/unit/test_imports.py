@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("prestage",),  # runs in a Job's image, without the rest
     ("errors",),
     ("assets", "catalog", "naming", "quantities", "safetensors", "suggest"),
-    ("bundle", "files", "gitindex", "registry", "tree", "yamlio"),
+    ("bundle", "files", "gitfiles", "gitindex", "registry", "tree", "yamlio"),
     ("credentials", "records", "spec", "yamledit"),
     ("chartdocs", "reference", "wording"),
     ("load",),

@@ -54,23 +54,23 @@ def test_a_full_link_gets_no_more_than_at_first(most: int) -> None:
 
 
 def test_it_stays_where_more_is_not_enough() -> None:
-    link = Link(64, lambda threads: min(threads, 8) * 1e6)
+    link = Link(64, lambda threads: min(threads, 2 * FIRST) * 1e6)
     link.run(10)
-    assert link.crew.allowed == 8
+    assert link.crew.allowed == 2 * FIRST
 
 
-@pytest.mark.parametrize(("gain", "stays"), [(1 + GAIN * 1.01, 8), (1 + GAIN * 0.99, 4)])
+@pytest.mark.parametrize(("gain", "stays"), [(1 + GAIN * 1.01, 2 * FIRST), (1 + GAIN * 0.99, FIRST)])
 def test_twice_as_many_have_to_bring_enough(gain: float, stays: int) -> None:
-    link = Link(8, lambda threads: 1e8 if threads == 4 else gain * 1e8)
+    link = Link(2 * FIRST, lambda threads: 1e8 if threads == FIRST else gain * 1e8)
     link.run(5)
     assert link.crew.allowed == stays
 
 
 def test_a_link_that_grows_is_noticed() -> None:
-    rates = {"limit": 4}
+    rates = {"limit": FIRST}
     link = Link(16, lambda threads: min(threads, rates["limit"]) * 1e6)
     link.run(10)
-    assert link.crew.allowed == 4
+    assert link.crew.allowed == FIRST
     rates["limit"] = 16
     link.run(2 * REST)
     assert link.crew.allowed == 16

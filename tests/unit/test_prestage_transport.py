@@ -93,7 +93,7 @@ REFUSED: Mapping[str, tuple[Reply, PrestageExit, str]] = {
     "elsewhere": (said(Content_Range=f"bytes 101-1100/{SIZE}"), PrestageExit.INTEGRITY, "101-1100"),
     "shortened": (said(Content_Range=f"bytes 100-1098/{SIZE}"), PrestageExit.INTEGRITY, "100-1098"),
     "another size": (said(Content_Range="bytes 100-1099/9"), PrestageExit.INTEGRITY, "has 9 bytes"),
-    "no size": (said(Content_Range="bytes 100-1099/*"), PrestageExit.INTEGRITY, "100-1099"),
+    "no number": (said(Content_Range="bytes 100-1099/x"), PrestageExit.INTEGRITY, "100-1099"),
     "garbage": (said(Content_Range="none"), PrestageExit.INTEGRITY, "none"),
     "too little": (said(body=PIECE[:-1]), PrestageExit.INTEGRITY, "999 bytes"),
     "too much": (said(body=PIECE + b"x"), PrestageExit.INTEGRITY, "1001 bytes"),
@@ -112,6 +112,12 @@ def test_answers_that_are_not_the_range(place: Place, name: str) -> None:
         read(place.url)
     assert caught.value.exit is exit and named in caught.value.reason
     place.answer = lambda asked: part(asked, BODY, SIZE, {})
+    assert read(place.url) == PIECE
+
+
+def test_a_size_may_be_unknown(place: Place) -> None:
+    """RFC 9110, 14.4: `*` where the server does not know."""
+    place.answer = lambda asked: said(Content_Range="bytes 100-1099/*")
     assert read(place.url) == PIECE
 
 

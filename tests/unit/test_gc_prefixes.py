@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from generator import gc
 from generator.errors import UserError
-from generator.gc import Item
+from generator.gc import prefixes as gc
+from generator.gc.prefixes import Item, Upload
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ONE, TWO, THREE = (f"models/{name}/0123456789ab" for name in ("one", "two", "three"))
@@ -24,16 +23,28 @@ def test_objects_are_grouped_and_strangers_left_out() -> None:
         item(f"{ONE}/config.json", 3, 10),
         item(f"{ONE}/.modelyard/manifest.json", 2, 5),
         item(f"{TWO}/a/b.safetensors", 9),
+        item(f"{TWO}/a/.modelyard/manifest.json", 9),  # not that of the prefix
         item("models/one/main/config.json"),  # no commit
         item("models/one/0123456789abc/config.json"),  # a digit too many
         item(ONE),  # an object of that very name
         item("code/app.zip"),
         item("other/models/one/0123456789ab/x"),
     ]
-    one, two = gc.prefixes(items)
+    found = gc.held(items)
+    one, two = found.prefixes
     assert (one.key, one.objects, one.size, one.complete) == (ONE, 2, 15, True)
     assert one.newest == NOW - timedelta(days=2)
-    assert (two.key, two.objects, two.complete) == (TWO, 1, False)
+    assert (two.key, two.objects, two.complete) == (TWO, 2, False)
+    assert found.strangers == 5
+
+
+def test_an_upload_under_way_makes_a_prefix_young_and_one_alone_makes_a_prefix() -> None:
+    uploads = [Upload(f"{ONE}/a", "1", NOW), Upload(f"{THREE}/a", "2", NOW - timedelta(days=40)), Upload("x", "3", NOW)]
+    found = gc.held([item(f"{ONE}/b", 99)], uploads)
+    one, three = found.prefixes
+    assert (one.newest, one.objects, one.uploads) == (NOW, 1, 1)
+    assert (three.key, three.objects, three.uploads, three.older_than(timedelta(days=40), NOW)) == (THREE, 0, 1, True)
+    assert found.strangers == 1
 
 
 @pytest.mark.parametrize(
@@ -47,28 +58,18 @@ def test_objects_are_grouped_and_strangers_left_out() -> None:
     ],
 )
 def test_every_mention_counts(text: str, found: list[str]) -> None:
-    assert list(gc.keys_in(text)) == found
-
-
-def test_a_tree_is_read_wherever_it_names_a_model(tmp_path: Path) -> None:
-    (tmp_path / "clusters/a").mkdir(parents=True)
-    (tmp_path / "clusters/a/prestage.yaml").write_text(f"key: {ONE}\n")
-    (tmp_path / "clusters/a/services.yaml").write_text(f"path: /mnt/models/{TWO}\n")
-    (tmp_path / "serve.zip").write_bytes(THREE.encode())
-    assert gc.keys_in_tree(tmp_path) == {ONE, TWO}
-    with pytest.raises(UserError, match="not a folder"):
-        gc.keys_in_tree(tmp_path / "none")
+    assert list(gc.named_in(text)) == found
 
 
 def test_only_what_nobody_names_is_loose() -> None:
-    held = gc.prefixes([item(f"{key}/x") for key in (ONE, TWO, THREE)])
+    held = gc.held([item(f"{key}/x") for key in (ONE, TWO, THREE)]).prefixes
     loose = gc.unreferenced(held, {"models.yaml": {ONE}, "rendered": {THREE}})
     assert [prefix.key for prefix in loose] == [TWO]
 
 
 @pytest.mark.parametrize(("days", "old"), [(29, False), (30, True), (31, True)])
 def test_the_newest_object_decides(days: int, old: bool) -> None:
-    (prefix,) = gc.prefixes([item(f"{ONE}/x", 400), item(f"{ONE}/y", days)])
+    (prefix,) = gc.held([item(f"{ONE}/x", 400), item(f"{ONE}/y", days)]).prefixes
     assert prefix.older_than(timedelta(days=30), NOW) is old
 
 
