@@ -24,7 +24,6 @@ import random
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -187,13 +186,15 @@ def _killed(
     """
     first = _served(hub)
     inner = {"PATH": "/usr/bin:/bin", "HOME": str(home), **env}
+    printed = home.with_name(home.name + ".printed")
     for share in shares:
         goal, until = _served(hub) + share * bench.model.size, time.monotonic() + PATIENCE
-        with group(command, inner, home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with printed.open("wb") as file, group(command, inner, home, stdout=file, stderr=file) as process:
             while process.poll() is None and _served(hub) < goal and time.monotonic() < until:
                 time.sleep(0.02)
         if process.returncode != -signal.SIGKILL:
-            raise RuntimeError(f"ended with {process.returncode} before it was killed: {command}")
+            said = printed.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"ended with {process.returncode} before it was killed: {command}\n{said}")
     measure([[command]], env, home)
     return (_served(hub) - first) / bench.model.size
 

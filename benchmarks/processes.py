@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
 LIMIT = 600  # seconds; nothing here takes as long
@@ -105,7 +105,7 @@ def _launched(step: Sequence[Sequence[str]], env: Mapping[str, str], work: Path)
 
 @contextmanager
 def group(
-    command: Sequence[str], env: Mapping[str, str], work: Path, *, stdout: int, stderr: int
+    command: Sequence[str], env: Mapping[str, str], work: Path, *, stdout: int | IO[bytes], stderr: int | IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that ends with the block, and all that it started, by whatever way the block is left."""
     process = subprocess.Popen(command, env=env, cwd=work, stdout=stdout, stderr=stderr, start_new_session=True)

@@ -148,7 +148,7 @@ class Sink(Handler):
             return size, self.rfile.read(length)
         buffer = memoryview(bytearray(KEPT))
         while length:
-            length -= self.rfile.readinto(buffer[: min(length, KEPT)]) or length  # type: ignore[attr-defined]
+            length -= self.rfile.readinto(buffer[: min(length, KEPT)]) or length
         return size, None
 
     def _xml(self, name: str, inner: str) -> None:

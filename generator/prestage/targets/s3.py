@@ -62,7 +62,7 @@ class S3Target:
         self._notes: dict[str, Callable[[], Note]] = {}
         self._lock, self._saving = threading.Lock(), threading.Lock()
         self._unsaved, self._interval = 0, _NOTE_BYTES
-        self._noted = False
+        self._noted = self._swept = False
 
     @property
     def name(self) -> str:
@@ -176,6 +176,8 @@ class S3Target:
                 self._save()
 
     def _save(self) -> None:
+        if self._swept:
+            return
         with self._lock:
             files = {path: asdict(note()) for path, note in sorted(self._notes.items())}
             self._unsaved, self._noted = 0, True
@@ -183,6 +185,8 @@ class S3Target:
         self.bucket.put(self.key(NOTE), body, crc32(body), replaces=None)
 
     def sweep(self) -> None:
+        with self._saving:  # a thread may still be writing the note that is to go
+            self._swept = True
         try:
             for key, upload in self._patience.call("list uploads", self._begun):
                 with suppress(UploadGone):
