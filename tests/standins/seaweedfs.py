@@ -95,7 +95,7 @@ class SeaweedFS:
             "-s3.port.iceberg=0",  # with their fixed ports, a second server would end at once
             "-s3.port.lance=0",
             "-master.volumeSizeLimitMB=4096",
-            "-volume.max=20",
+            "-volume.max=200",  # each bucket takes several, and the next one nothing when there are none left
             "-master.telemetry=false",
         ]
         with (self._folder / "weed.log").open("wb") as log:
