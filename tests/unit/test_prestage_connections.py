@@ -23,9 +23,9 @@ class Seen(Watch):
         super().__init__()
         self.signs = 0
 
-    def moved(self, connection: socket) -> None:
+    def moved(self, connection: socket, received: int = 0) -> None:
         self.signs += 1
-        super().moved(connection)
+        super().moved(connection, received)
 
 
 @pytest.fixture
