@@ -14,7 +14,7 @@ PATIENCE = 3  # failures in a row after which a thing may be tried once a second
 SECOND = 0.98  # two clocks and a busy machine
 REDIRECT = "redirect loop"  # the name of this fault
 ANEW = "CreateMultipartUpload"
-HOP, HOPS = 0.2, 20  # seconds from a redirect to the request that follows it; how many a client may follow
+HOP, HOPS = 0.9, 20  # seconds from a redirect to the request that follows it; how many a client may follow
 
 
 @dataclass(frozen=True, slots=True)
