@@ -44,7 +44,7 @@ lint: .venv/.all
 	@$(BIN)/ruff format --quiet --check || { echo 'lint: run `make format`'; exit 1; }
 	@$(BIN)/mypy
 	@MYPYPATH=.ci $(BIN)/mypy .ci/*.py
-	@for app in serving/*/; do MYPYPATH=$$app $(BIN)/mypy $$app || exit 1; done
+	@MYPYPATH=serving $(BIN)/mypy --explicit-package-bases serving
 
 format: .venv/.all
 	@$(BIN)/ruff check --fix

@@ -1,4 +1,4 @@
-"""An application folder becomes a zip whose name carries its digest: same content, same bytes, same name.
+"""The applications' code becomes a zip whose name carries its digest: same content, same bytes, same name.
 
 Ray unpacks the zip as `working_dir` and caches it by URL, so new content needs a new name. Ray 2.60
 (`ray/_private/runtime_env/packaging.py`) wants the extension `.zip`, and an archive whose entries all lie in
@@ -11,7 +11,7 @@ import io
 import re
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -57,6 +57,12 @@ def build(app: str, files: Mapping[str, bytes]) -> Bundle:
     return Bundle(app, sha256(data).hexdigest(), data)
 
 
+def join(apps: Iterable[str], packages: Mapping[str, Mapping[str, bytes]]) -> Bundle:
+    """One archive for all applications of a service: each package a folder at the top, named by the applications."""
+    files = {f"{package}/{path}": content for package, held in packages.items() for path, content in held.items()}
+    return build("-".join(sorted(set(apps))), files)
+
+
 def _entry(path: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(path, EPOCH)
     entry.create_system = 3  # Unix, wherever this runs
@@ -68,8 +74,8 @@ def _check_paths(files: Mapping[str, bytes]) -> None:
     for path in files:
         if not all(_SEGMENT.fullmatch(segment) for segment in path.split("/")):
             raise ValueError(f"{path!r} is not a portable relative path")
-    if all("/" in path for path in files):
-        raise ValueError("no file at the top: Ray would strip a single folder and with it the import path")
+    if len({path.partition("/")[0] for path in files}) < 2 and all("/" in path for path in files):
+        raise ValueError("a single folder at the top: Ray would strip it, and with it the import path")
     folders = {path[: cut.start()] for path in files for cut in re.finditer("/", path)}
     if clash := sorted(folders & files.keys()):
         raise ValueError(f"{clash[0]!r} is a file and a folder")

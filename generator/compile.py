@@ -41,8 +41,8 @@ def plan_catalogue(catalogue: Path, assets: Assets) -> Planned:
         diagnostics += _placed(document, loaded, faults)
     if locked is None or loaded.spec is None or any(d.severity is Severity.ERROR for d in diagnostics):
         return Planned(None, tuple(diagnostics))
-    bundles = {folder: _bundle(assets, folder) for folder in sorted({a.folder for a in APPS.values() if a.folder})}
-    return Planned(resolve(loaded.spec, locked, bundles, document.text, job_digest(assets)), tuple(diagnostics))
+    code = {package: bundle.read_app(assets.root / "serving" / package) for package in _packages()}
+    return Planned(resolve(loaded.spec, locked, code, document.text, job_digest(assets)), tuple(diagnostics))
 
 
 def read_catalogue(path: Path) -> Document:
@@ -80,8 +80,8 @@ def job_digest(assets: Assets) -> str:
     return digest.hexdigest()
 
 
-def _bundle(assets: Assets, folder: str) -> bundle.Bundle:
-    return bundle.build(folder.replace("_", "-"), bundle.read_app(assets.root / "serving" / folder))
+def _packages() -> list[str]:
+    return sorted({package for app in APPS.values() for package in app.packages})
 
 
 def _placed(document: Document, loaded: Loaded, faults: Iterator[Fault]) -> Iterator[Diagnostic]:

@@ -169,7 +169,7 @@ class Service:
     applications: tuple[Application, ...]
     workers: Workers
     serve_config: str  # YAML text of serveConfigV2; `BUCKET_SLOT` stands for the cluster's bucket
-    code: tuple[Bundle, ...]
+    code: Bundle | None  # None where Ray brings the code of every application
     code_by: str  # config-map | s3 | url
     cache: Cache
     capacity: str  # of the PersistentVolume, a Kubernetes quantity

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from generator import __version__, naming, plan
 from generator.apps import APPS, Deployment
-from generator.bundle import Bundle
+from generator.bundle import Bundle, join
 from generator.catalog import ACCELERATORS, DEFAULT_RAY_IMAGES, DEFAULT_REPLICA_MEMORY, REPLICA_OVERHEAD
 from generator.lock import Lock, LockedModel
 from generator.quantities import cores, gibibytes, in_bytes
@@ -24,11 +24,14 @@ _DEADLINE_UNKNOWN = 6 * 3600
 _CAPACITY_UNKNOWN = "1Ti"
 SERVE_PORT = 8000
 
+Code = Mapping[str, Mapping[str, bytes]]
+"""Packages of serving/: folder to its files, path to content."""
 
-def resolve(spec: Spec, lock: Lock, bundles: Mapping[str, Bundle], text: str, job_digest: str) -> plan.Plan:
+
+def resolve(spec: Spec, lock: Lock, code: Code, text: str, job_digest: str) -> plan.Plan:
     """The Plan of a catalogue.
 
-    `bundles` maps a folder of serving/ to its zip, `text` is models.yaml as read, `job_digest` the digest of the
+    `code` maps a folder of serving/ to its files, `text` is models.yaml as read, `job_digest` the digest of the
     prestage chart's templates: a Job is immutable, so a changed template needs a new name too.
     """
     platform = spec.platform
@@ -39,15 +42,15 @@ def resolve(spec: Spec, lock: Lock, bundles: Mapping[str, Bundle], text: str, jo
     image = _digested(platform.images.prestage, lock)
     notify = _notify(platform.notifications)
     by_name = {m.name: m for m in models}
-    services = tuple(_service(s, platform, by_name, lock, bundles) for s in sorted(spec.services, key=lambda s: s.name))
-    used = {b.app: b for s in services for b in s.code}
+    services = tuple(_service(s, platform, by_name, lock, code) for s in sorted(spec.services, key=lambda s: s.name))
+    used = {s.code.filename: s.code for s in services if s.code is not None}
     return plan.Plan(
         platform=_platform(platform, text),
         clusters=clusters,
         models=models,
         prestages=tuple(_prestage(m, image, notify, job_digest) for m in models),
         services=services,
-        bundles=tuple(used[app] for app in sorted(used)),
+        bundles=tuple(used[name] for name in sorted(used)),
         images={image: "prestage"} | {s.image: "ray" for s in services},
         version=__version__,
     )
@@ -169,13 +172,13 @@ def _service(
     platform: Platform,
     models: Mapping[str, plan.Model],
     lock: Lock,
-    bundles: Mapping[str, Bundle],
+    code: Code,
 ) -> plan.Service:
     accelerated = service.accelerator is not None
     role = APPS[service.applications[0].app].image(accelerated)
     image = _ray_image(platform, role)
     applications = tuple(_application(a, models[a.model], accelerated) for a in service.applications)
-    folders = sorted({folder for a in service.applications if (folder := APPS[a.app].folder)})
+    bundle = _bundle(service, code)
     cache = models[service.applications[0].model].cache
     return plan.Service(
         name=service.name,
@@ -186,13 +189,20 @@ def _service(
         accelerator=service.accelerator,
         applications=applications,
         workers=_workers(service, models),
-        serve_config=_serve_config(service, applications, platform, bundles, cache),
-        code=tuple(bundles[folder] for folder in folders),
+        serve_config=_serve_config(service, applications, platform, bundle, cache),
+        code=bundle,
         code_by=platform.code.delivery,
         cache=cache,
         capacity=_capacity([a.model for a in applications]),
         ingress=_ingress(service),
     )
+
+
+def _bundle(service: Service, code: Code) -> Bundle | None:
+    """One zip for the service, with the packages of the applications that it runs and nothing else."""
+    apps = [APPS[a.app] for a in service.applications if APPS[a.app].packages]
+    packages = {package: code[package] for app in apps for package in app.packages}
+    return join((app.name for app in apps), packages) if apps else None
 
 
 def _ray_image(platform: Platform, role: str) -> tuple[str, str]:
@@ -242,13 +252,13 @@ def _serve_config(
     service: Service,
     applications: tuple[plan.Application, ...],
     platform: Platform,
-    bundles: Mapping[str, Bundle],
+    bundle: Bundle | None,
     cache: plan.Cache,
 ) -> str:
     entries = []
     for asked, resolved in zip(service.applications, applications, strict=True):
         app = APPS[asked.app]
-        uri = _working_dir(platform, bundles[app.folder], cache) if app.folder else ""
+        uri = _working_dir(platform, bundle, cache) if bundle is not None and app.packages else ""
         entries.append(app.serve(_deployment(asked, resolved, uri)))
     http = {"host": "0.0.0.0", "port": SERVE_PORT}  # noqa: S104  inside the pod, behind a NetworkPolicy
     return dump({"proxy_location": "EveryNode", "http_options": http, "applications": entries}).decode()

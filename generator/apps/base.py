@@ -32,12 +32,12 @@ class Deployment:
 class App:
     """A kind of application.
 
-    `folder` is its code under serving/, None when Ray brings the code; `image` maps "runs on an accelerator" to
+    `packages` are its folders under serving/, none when Ray brings the code; `image` maps "runs on an accelerator" to
     the role of its image (catalog.DEFAULT_RAY_IMAGES); `serve` makes its entry of `applications:`.
     """
 
     name: str
-    folder: str | None
+    packages: tuple[str, ...]
     image: Callable[[bool], str]
     needs_accelerator: bool
     max_accelerators: int

@@ -17,7 +17,7 @@ def serve(deployment: Deployment) -> dict[str, Any]:
     return {
         "name": deployment.name,
         "route_prefix": deployment.route,
-        "import_path": "app:build",
+        "import_path": "text_generation.app:build",
         "runtime_env": {"working_dir": deployment.working_dir, "env_vars": _environment(deployment)},
         "deployments": [
             {
@@ -40,7 +40,7 @@ def _environment(deployment: Deployment) -> dict[str, str]:
 
 APP = App(
     name="text-generation",
-    folder="text_generation",
+    packages=("common", "text_generation"),
     image=lambda accelerated: "gpu" if accelerated else "cpu",
     needs_accelerator=False,
     max_accelerators=1,

@@ -30,7 +30,7 @@ def serve(deployment: Deployment) -> dict[str, Any]:
 
 APP = App(
     name="vllm",
-    folder=None,
+    packages=(),
     image=lambda accelerated: "vllm",
     needs_accelerator=True,
     max_accelerators=16,

@@ -108,6 +108,6 @@ def _service_values(service: Service) -> dict[str, Any]:
 
 
 def _config_map(service: Service) -> str:
-    if service.code_by != "config-map" or not service.code:
+    if service.code_by != "config-map" or service.code is None:
         return NO_CONFIG_MAP
-    return naming.code_config_map(service.code[0].app, service.code[0].sha256)
+    return naming.code_config_map(service.code.app, service.code.sha256)

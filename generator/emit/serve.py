@@ -14,8 +14,8 @@ from generator.yamlio import dump
 
 
 def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
-    """One zip per application that is used; its digest is in its name."""
-    mounted = {b.sha256 for s in plan.services for b in s.code if s.code_by == "config-map"}
+    """One zip for each set of applications that a service runs; its digest is in its name."""
+    mounted = {s.code.sha256 for s in plan.services if s.code is not None and s.code_by == "config-map"}
     for bundle in plan.bundles:
         yield f"serve/{bundle.filename}", bundle.zip
         if bundle.sha256 in mounted:

@@ -11,15 +11,16 @@ from functools import partial
 from threading import Event
 from typing import Any
 
-from errors import PromptRefused
+from common.errors import PromptRefused
+from common.manifest import check
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from manifest import check
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
-from settings import Settings
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from text_generation.settings import Settings
 
 MAX_PROMPT = 1_000_000  # characters; the context length is checked in tokens, after this
 
@@ -96,7 +97,7 @@ class TextGeneration:
         check(settings.model, verify=settings.verify)
         os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads it once, when it is imported
         # Here and not above: building the application imports this module where no torch is needed.
-        from engine import Engine
+        from text_generation.engine import Engine
 
         self._engine = Engine(settings)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="generate")

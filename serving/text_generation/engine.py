@@ -7,9 +7,10 @@ from threading import Event
 from typing import Any, Literal
 
 import torch
-from errors import PromptRefused, StartRefused
-from settings import Settings
+from common.errors import PromptRefused, StartRefused
 from transformers import AutoModelForCausalLM, AutoTokenizer, StoppingCriteriaList
+
+from text_generation.settings import Settings
 
 DEFAULT_TOKENS = 128
 GREEDY_BELOW = 0.01  # a smaller temperature would overflow the logits

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from errors import StartRefused
+from common.errors import StartRefused
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 

@@ -1,8 +1,8 @@
-"""The application's modules by the names that they have in the zip, where they lie at the root."""
+"""The applications' packages by the names that they have in the zip, at its top."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "serving" / "text_generation"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "serving"))

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from errors import StartRefused
-from manifest import INDEX, MANIFEST, check
-from settings import Settings
+from common.errors import StartRefused
+from common.manifest import INDEX, MANIFEST, check
+from text_generation.settings import Settings
 
 FILES = {
     "config.json": b"{}",

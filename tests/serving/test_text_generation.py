@@ -23,11 +23,11 @@ from typing import Any
 
 import pytest
 import yaml
-from errors import PromptRefused, StartRefused
-from settings import Settings
+from common.errors import PromptRefused, StartRefused
+from text_generation.settings import Settings
 
 from generator.apps import APPS, Deployment
-from generator.bundle import build, read_app
+from generator.bundle import join, read_app
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -35,7 +35,7 @@ pytest.importorskip("ray.serve")
 
 pytestmark = pytest.mark.serving
 
-FOLDER = Path(__file__).parents[2] / "serving" / "text_generation"
+SERVING = Path(__file__).parents[2] / "serving"
 CONTEXT = 2048
 PROMPT = "the model is"
 SENTENCES = [
@@ -262,7 +262,8 @@ class Deployed:
 @pytest.fixture(scope="module")
 def deployed(dashboard: str, model: Path, unstaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     """Three applications from one zip, as serveConfigV2 states them, once each is decided."""
-    bundle = build("text-generation", read_app(FOLDER))
+    packages = {name: read_app(SERVING / name) for name in APPS["text-generation"].packages}
+    bundle = join(["text-generation"], packages)
     archive = tmp_path_factory.mktemp("code") / bundle.filename
     archive.write_bytes(bundle.zip)
     code = archive.as_uri()
@@ -399,7 +400,7 @@ def settings(folder: Path, **changed: Any) -> Settings:
 
 
 def test_cancelled_generation_ends(endless: Path) -> None:
-    from engine import Engine
+    from text_generation.engine import Engine
 
     cancelled = Event()
     cancelled.set()
@@ -407,7 +408,7 @@ def test_cancelled_generation_ends(endless: Path) -> None:
 
 
 def test_context_length_of_the_settings(endless: Path) -> None:
-    from engine import Engine
+    from text_generation.engine import Engine
 
     engine = Engine(settings(endless, context_length=16))
     prompt_tokens = engine.complete("a", 1, 0, Event()).prompt_tokens
@@ -419,6 +420,6 @@ def test_context_length_of_the_settings(endless: Path) -> None:
 
 
 def test_dtype(endless: Path) -> None:
-    from engine import Engine
+    from text_generation.engine import Engine
 
     assert Engine(settings(endless, dtype="bfloat16")).complete("a", 4, 0, Event()).completion_tokens == 4

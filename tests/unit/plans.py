@@ -31,7 +31,7 @@ services:
     applications:
       - {model: tinyllama, route: /generate}
 """
-CODE = bundle.build("text_generation", {"app.py": b"def build(args):\n    return None\n"})
+CODE = bundle.build("text-generation", {"app.py": b"def build(args):\n    return None\n"})
 S3 = Cache(name="s3", kind="s3", bucket=None, credentials="driver")
 CPU_IMAGE = "registry.example.com/ml/ray:1.4.0@sha256:" + "a" * 64
 VLLM_IMAGE = "registry.example.com/ml/ray-llm:2.58.0"
@@ -120,7 +120,7 @@ def service(name: str, served: Application, limits: dict[str, str], accelerator:
         applications=(served,),
         workers=Workers(1, 3, limits, {}, ("nvidia.com/gpu",) if accelerator else ()),
         serve_config="applications: []\n",
-        code=() if accelerator else (CODE,),
+        code=None if accelerator else CODE,
         code_by="config-map",
         cache=served.model.cache,
         capacity="3Gi",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.bundle import CONFIG_MAP_BYTES, Bundle, build, fits_config_map, read_app
+from generator.bundle import CONFIG_MAP_BYTES, Bundle, build, fits_config_map, join, read_app
 from generator.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +117,7 @@ def test_change_changes_the_name(changed: Mapping[str, bytes]) -> None:
     [
         [],
         ["pkg/app.py"],
-        ["one/app.py", "two/engine.py"],
+        ["one/app.py", "one/engine.py"],
         ["app.py", "../engine.py"],
         ["app.py", "/etc/engine.py"],
         ["app.py", "a//b.py"],
@@ -134,6 +134,16 @@ def test_change_changes_the_name(changed: Mapping[str, bytes]) -> None:
 def test_refused_layouts(paths: list[str]) -> None:
     with pytest.raises(ValueError, match=r"top|portable|folder"):
         build("tiny", dict.fromkeys(paths, b""))
+
+
+def test_join() -> None:
+    """Packages keep their folders: two at the top are not stripped by Ray."""
+    packages = {"web": {"app.py": b"a"}, "common": {"__init__.py": b"", "data/x.py": b"x"}}
+    bundle = join(["web-app", "web-app", "other"], packages)
+    assert bundle.app == "other-web-app"
+    assert [e.filename for e in entries(bundle)] == ["common/__init__.py", "common/data/x.py", "web/app.py"]
+    with pytest.raises(ValueError, match="strip"):
+        join(["web"], {"web": {"app.py": b"a"}})
 
 
 def test_reads_only_what_runs(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from errors import StartRefused
+from common.errors import StartRefused
 
 MANIFEST = ".modelyard/manifest.json"
 INDEX = "model.safetensors.index.json"

@@ -1,0 +1,1 @@
+"""Text generation behind Ray Serve: OpenAI's endpoints, and those of the systems that it replaces."""
