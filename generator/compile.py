@@ -85,7 +85,10 @@ def _packages() -> list[str]:
 
 
 def _placed(document: Document, loaded: Loaded, faults: Iterator[Fault]) -> Iterator[Diagnostic]:
+    reported = {diagnostic.path for diagnostic in loaded.diagnostics}
     for fault in faults:
         path = loaded.true_path(fault.path)
+        if dotted(path) in reported:
+            continue  # a faulty value was taken out: it is not missing
         line, column = document.locate(path)
         yield Diagnostic(fault.message, document.file, line, column, dotted(path), fault.hint, fault.severity)

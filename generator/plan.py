@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from generator.bundle import Bundle
+from generator.shutdown import Shutdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Platform:
     project: str
     notify: Notify
     backstage: Backstage | None
+    monitoring: Monitoring | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,15 @@ class Notify:
     sns_topic: str
     webhook_secret: str
     webhook_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Monitoring:
+    """What the Prometheus operator of the clusters takes."""
+
+    labels: Mapping[str, str]  # by which it selects rules and monitors
+    namespace: str | None  # that alone may read metrics; None: every namespace
+    dashboards: bool  # as ConfigMaps for Grafana's sidecar
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +155,16 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """One model behind one route, as the catalogue and Backstage show it."""
+    """What answers behind one route, as the catalogue and Backstage show it."""
 
     name: str
-    model: Model
+    models: tuple[Model, ...]  # several behind a router
+    weights: tuple[int, ...]  # of a router's models, empty for others
     app: str  # row of generator.apps
     route: str
-    min_replicas: int
-    max_replicas: int
+    min_replicas: int  # of each model
+    max_replicas: int  # of each model
     accelerators: int
-    context_length: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +179,7 @@ class Service:
     accelerator: str | None
     applications: tuple[Application, ...]
     workers: Workers
+    shutdown: Shutdown
     serve_config: str  # YAML text of serveConfigV2; `BUCKET_SLOT` stands for the cluster's bucket
     code: Bundle | None  # None where Ray brings the code of every application
     code_by: str  # config-map | s3 | url

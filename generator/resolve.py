@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from generator import __version__, naming, plan
-from generator.apps import APPS, Deployment
-from generator.bundle import Bundle, join
-from generator.catalog import ACCELERATORS, DEFAULT_RAY_IMAGES, DEFAULT_REPLICA_MEMORY, REPLICA_OVERHEAD
+from generator import __version__, naming, plan, services
 from generator.lock import Lock, LockedModel
-from generator.quantities import cores, gibibytes, in_bytes
-from generator.spec import Application, Cluster, Model, Notifications, Platform, Service, Spec
-from generator.yamlio import canonical_json, dump
+from generator.quantities import gibibytes
+from generator.services import Code
+from generator.shutdown import shutdown
+from generator.spec import Cluster, Model, Notifications, Platform, Service, Spec
+from generator.yamlio import canonical_json
 
 # Slowest copy that still counts as alive, with room for the three tries of a Job.
 _BYTES_PER_SECOND = 20_000_000
@@ -22,10 +21,6 @@ _SHORTEST_DEADLINE = 3600
 _DEADLINE_UNKNOWN = 6 * 3600
 # The PersistentVolume's capacity is required and ignored by the driver; this stands where sizes are unknown.
 _CAPACITY_UNKNOWN = "1Ti"
-SERVE_PORT = 8000
-
-Code = Mapping[str, Mapping[str, bytes]]
-"""Packages of serving/: folder to its files, path to content."""
 
 
 def resolve(spec: Spec, lock: Lock, code: Code, text: str, job_digest: str) -> plan.Plan:
@@ -42,16 +37,16 @@ def resolve(spec: Spec, lock: Lock, code: Code, text: str, job_digest: str) -> p
     image = _digested(platform.images.prestage, lock)
     notify = _notify(platform.notifications)
     by_name = {m.name: m for m in models}
-    services = tuple(_service(s, platform, by_name, lock, code) for s in sorted(spec.services, key=lambda s: s.name))
-    used = {s.code.filename: s.code for s in services if s.code is not None}
+    served = tuple(_service(s, platform, by_name, lock, code) for s in sorted(spec.services, key=lambda s: s.name))
+    used = {s.code.filename: s.code for s in served if s.code is not None}
     return plan.Plan(
         platform=_platform(platform, text),
         clusters=clusters,
         models=models,
         prestages=tuple(_prestage(m, image, notify, job_digest) for m in models),
-        services=services,
+        services=served,
         bundles=tuple(used[name] for name in sorted(used)),
-        images={image: "prestage"} | {s.image: "ray" for s in services},
+        images={image: "prestage"} | {s.image: "ray" for s in served},
         version=__version__,
     )
 
@@ -74,6 +69,7 @@ def _platform(platform: Platform, text: str) -> plan.Platform:
         project=platform.argocd.project,
         notify=_notify(platform.notifications),
         backstage=_backstage(platform, text),
+        monitoring=_monitoring(platform),
     )
 
 
@@ -94,6 +90,13 @@ def _backstage(platform: Platform, text: str) -> plan.Backstage | None:
         catalogue=platform.backstage.catalogue,
         text=text,
     )
+
+
+def _monitoring(platform: Platform) -> plan.Monitoring | None:
+    asked = platform.monitoring
+    if asked is None:
+        return None
+    return plan.Monitoring(dict(sorted(asked.labels.items())), asked.namespace, asked.dashboards)
 
 
 def _cluster(cluster: Cluster) -> plan.Cluster:
@@ -174,12 +177,10 @@ def _service(
     lock: Lock,
     code: Code,
 ) -> plan.Service:
-    accelerated = service.accelerator is not None
-    role = APPS[service.applications[0].app].image(accelerated)
-    image = _ray_image(platform, role)
-    applications = tuple(_application(a, models[a.model], accelerated) for a in service.applications)
-    bundle = _bundle(service, code)
-    cache = models[service.applications[0].model].cache
+    image = services.ray_image(platform, service)
+    applications = tuple(services.application(service, a, models) for a in service.applications)
+    bundle = services.bundled(service, code)
+    entries = services.entries(service, applications, platform, bundle, lock)
     return plan.Service(
         name=service.name,
         title=service.title or service.name,
@@ -188,113 +189,19 @@ def _service(
         ray_version=image[1],
         accelerator=service.accelerator,
         applications=applications,
-        workers=_workers(service, models),
-        serve_config=_serve_config(service, applications, platform, bundle, cache),
+        workers=services.workers(service, lock),
+        serve_config=services.serve_config(entries),
+        shutdown=shutdown(entries),
         code=bundle,
         code_by=platform.code.delivery,
-        cache=cache,
-        capacity=_capacity([a.model for a in applications]),
+        cache=applications[0].models[0].cache,
+        capacity=_capacity({m.name: m for a in applications for m in a.models}),
         ingress=_ingress(service),
     )
 
 
-def _bundle(service: Service, code: Code) -> Bundle | None:
-    """One zip for the service, with the packages of the applications that it runs and nothing else."""
-    apps = [APPS[a.app] for a in service.applications if APPS[a.app].packages]
-    packages = {package: code[package] for app in apps for package in app.packages}
-    return join((app.name for app in apps), packages) if apps else None
-
-
-def _ray_image(platform: Platform, role: str) -> tuple[str, str]:
-    chosen = getattr(platform.images, role) or DEFAULT_RAY_IMAGES[role]
-    return chosen.image, chosen.ray_version
-
-
-def _application(application: Application, model: plan.Model, accelerated: bool) -> plan.Application:
-    return plan.Application(
-        name=application.name or application.model,
-        model=model,
-        app=application.app,
-        route=application.route,
-        min_replicas=application.replicas.min,
-        max_replicas=application.replicas.max,
-        accelerators=application.accelerators if accelerated else 0,
-        context_length=application.context_length or model.context_length,
-    )
-
-
-def _workers(service: Service, models: Mapping[str, plan.Model]) -> plan.Workers:
-    """One pod for one replica of the largest application; as many pods as there may be replicas."""
-    accelerator = ACCELERATORS.get(service.accelerator or "")
-    cpus = max(cores(a.cpu) for a in service.applications)
-    memory = max((_replica_memory(a, models[a.model]) for a in service.applications), key=in_bytes)
-    limits = {"cpu": str(-(-int(cpus * 1000) // 1000)), "memory": memory}
-    if accelerator is not None:
-        limits[accelerator.resource] = str(max(a.accelerators for a in service.applications))
-    return plan.Workers(
-        min=sum(a.replicas.min for a in service.applications),
-        max=sum(a.replicas.max for a in service.applications),
-        limits=limits,
-        node_selector=dict(sorted(service.node_selector.items())),
-        tolerations=(accelerator.toleration,) if accelerator else (),
-    )
-
-
-def _replica_memory(application: Application, model: plan.Model) -> str:
-    if application.memory is not None:
-        return application.memory
-    if model.weights is None:
-        return DEFAULT_REPLICA_MEMORY
-    return gibibytes(int(model.weights * 1.2) + REPLICA_OVERHEAD)
-
-
-def _serve_config(
-    service: Service,
-    applications: tuple[plan.Application, ...],
-    platform: Platform,
-    bundle: Bundle | None,
-    cache: plan.Cache,
-) -> str:
-    entries = []
-    for asked, resolved in zip(service.applications, applications, strict=True):
-        app = APPS[asked.app]
-        uri = _working_dir(platform, bundle, cache) if bundle is not None and app.packages else ""
-        entries.append(app.serve(_deployment(asked, resolved, uri)))
-    http = {"host": "0.0.0.0", "port": SERVE_PORT}  # noqa: S104  inside the pod, behind a NetworkPolicy
-    return dump({"proxy_location": "EveryNode", "http_options": http, "applications": entries}).decode()
-
-
-def _deployment(asked: Application, resolved: plan.Application, working_dir: str) -> Deployment:
-    return Deployment(
-        name=resolved.name,
-        route=resolved.route,
-        model=resolved.model.name,
-        model_path=resolved.model.path,
-        working_dir=working_dir,
-        min_replicas=resolved.min_replicas,
-        max_replicas=resolved.max_replicas,
-        cpus=cores(asked.cpu),
-        accelerators=resolved.accelerators,
-        context_length=resolved.context_length,
-        max_tokens=asked.max_tokens,
-        concurrency=asked.concurrency,
-    )
-
-
-def _working_dir(platform: Platform, bundle: Bundle, cache: plan.Cache) -> str:
-    """URI of the zip, by the way that `platform.code` says. Ray caches by URI: the digest is in the name."""
-    match platform.code.delivery:
-        case "s3":
-            bucket = cache.bucket or plan.BUCKET_SLOT
-            return f"s3://{bucket}/{naming.CODE_PREFIX}/{bundle.filename}"
-        case "url":
-            return f"{(platform.code.base_url or '').rstrip('/')}/{bundle.filename}"
-        case _:
-            return f"file://{naming.CODE_MOUNT}/{bundle.filename}"
-
-
-def _capacity(models: list[plan.Model]) -> str:
-    sizes = [m.size for m in models]
+def _capacity(models: Mapping[str, plan.Model]) -> str:
+    sizes = [m.size for m in models.values()]
     return _CAPACITY_UNKNOWN if None in sizes else gibibytes(sum(s for s in sizes if s is not None))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from generator.errors import Path, visible
@@ -28,7 +30,7 @@ _MESSAGES: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
     "less_than_equal": lambda value, context: f"{shown(value)} is above {context['le']}",
     "string_too_short": lambda value, context: "is empty",
     "string_too_long": lambda value, context: f"has {len(value)} characters, {context['max_length']} at most",
-    "too_short": lambda value, context: "the list is empty",
+    "too_short": lambda value, context: _too_short(context["actual_length"], context["min_length"]),
     "too_long": lambda value, context: f"has {context['actual_length']} items, {context['max_length']} at most",
     "string_pattern_mismatch": lambda value, _: f"{shown(value)} is not allowed here",
 }
@@ -59,6 +61,10 @@ def _hint(kind: str, value: Any, context: Mapping[str, Any]) -> str:
     return ""
 
 
+def _too_short(length: int, least: int) -> str:
+    return f"has {length} item{'s' * (length > 1)}, {least} at least" if length else "the list is empty"
+
+
 def _sentence(message: str) -> str:
     text = message.removeprefix("Value error, ")
     return text[:1].lower() + text[1:]
@@ -83,9 +89,17 @@ def purpose(path: Path) -> str:
     node = _node_at(path[:-1]) if path else None
     for name, field in node.model_fields.items() if node else ():
         if (field.alias or name) == path[-1]:
-            example = f" Example: {field.examples[0]}" if field.examples else ""
-            return f"{field.description}{example}"
+            return purpose_of(field)
     return ""
+
+
+def purpose_of(field: FieldInfo) -> str:
+    """What a field of the language is for, with an example."""
+    if not field.examples:
+        return str(field.description)
+    first = field.examples[0]
+    example = json.dumps(first, ensure_ascii=False) if isinstance(first, dict | list) else first
+    return f"{field.description} Example: {example}"
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from generator.assets import Assets
-from generator.emit import argocd, backstage, catalogue, charts, kro, serve, terraform
+from generator.emit import argocd, backstage, catalogue, charts, kro, monitoring, serve, terraform
 from generator.plan import Plan
 
 Emitter = Callable[[Plan, Assets], Iterator[tuple[str, bytes]]]
@@ -18,6 +18,7 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
         "charts": charts.emit,
         "kro": kro.emit,
         "serve": serve.emit,
+        "monitoring": monitoring.emit,
         "terraform": terraform.emit,
         "backstage": backstage.emit,
         "catalogue": catalogue.emit,

@@ -13,6 +13,7 @@ from typing import Any
 from generator import naming
 from generator.assets import Assets
 from generator.catalog import ADDONS, Chart
+from generator.emit import monitoring
 from generator.emit.charts import SERVICE_CHARTS, prestage_values_path, services_folder
 from generator.plan import Cluster, Plan
 from generator.yamlio import dump, dump_all
@@ -49,6 +50,8 @@ def _applications(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "prestage", _prestage(plan)
     if any(s.code_by == "config-map" for s in plan.services) and plan.bundles:
         yield "serve-code", _serve_code(plan)
+    if monitoring.clusters_watched(plan):
+        yield "monitoring", _monitoring(plan)
     for way, chart in sorted(SERVICE_CHARTS.items()):
         clusters = [c for c in plan.clusters if c.services_by == way]
         if way == "kro" and clusters:
@@ -116,6 +119,8 @@ def _project(plan: Plan) -> dict[str, Any]:
     helm = any(c.services_by == "helm" and plan.services_on(c.name) for c in plan.clusters)
     cluster_kinds = [("", "Namespace")]
     kinds = [("", "ConfigMap"), ("", "ServiceAccount"), ("batch", "Job"), ("networking.k8s.io", "NetworkPolicy")]
+    if monitoring.clusters_watched(plan):
+        kinds += monitoring.KINDS
     if kro:
         cluster_kinds += [("kro.run", "ResourceGraphDefinition"), ("rbac.authorization.k8s.io", "ClusterRole")]
         kinds += [(naming.KRO_GROUP, naming.KRO_KIND)]
@@ -302,6 +307,12 @@ def _serve_code(plan: Plan) -> dict[str, Any]:
     source = _git(plan, "serve", directory={"include": "*.yaml"})
     template = _template(plan, "serve-code-{{ .nameNormalized }}", source, part="serve-code")
     return _application_set(plan, "serve-code", [_clusters(c) for c in clusters], template)
+
+
+def _monitoring(plan: Plan) -> dict[str, Any]:
+    source = _git(plan, monitoring.FOLDER, directory={"include": monitoring.include("{{ .values.entry }}")})
+    template = _template(plan, "monitoring-{{ .nameNormalized }}", source, part="monitoring")
+    return _application_set(plan, "monitoring", [_clusters(c) for c in monitoring.clusters_watched(plan)], template)
 
 
 def _definitions(plan: Plan, clusters: Sequence[Cluster]) -> dict[str, Any]:

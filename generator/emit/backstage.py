@@ -281,7 +281,7 @@ def _resource(model: Model, owner: str) -> dict[str, Any]:
 
 
 def _component(service: Service, owner: str, namespace: str) -> dict[str, Any]:
-    models = sorted({application.model.name for application in service.applications})
+    models = sorted({model.name for application in service.applications for model in application.models})
     annotations = {
         "backstage.io/kubernetes-label-selector": f"{naming.SERVICE_LABEL}={service.name}",
         "backstage.io/kubernetes-namespace": namespace,

@@ -133,12 +133,22 @@ def _service(plan: Plan, service: Service) -> tuple[str, ...]:
         code(service.name),
         escape(service.title),
         _names(service.clusters),
-        ", ".join(f"{code(a.model.name)} at {code(a.route)}" for a in served),
+        ", ".join(f"{_served(a)} at {code(a.route)}" for a in served),
         _names(sorted({a.app for a in served})),
         _accelerators(service),
         ", ".join(_replicas(a) for a in served),
         code(naming.service_url(service.name, plan.platform.namespace, "/")),
     )
+
+
+def _served(application: Application) -> str:
+    """The model, or the models of a router with their shares."""
+    names = [code(model.name) for model in application.models]
+    if not application.weights:
+        return names[0]
+    whole = sum(application.weights)
+    shares = (f"{name} {100 * w / whole:.4g} %" for name, w in zip(names, application.weights, strict=True))
+    return " / ".join(shares)
 
 
 def _accelerators(service: Service) -> str:
@@ -149,19 +159,23 @@ def _accelerators(service: Service) -> str:
 
 def _replicas(application: Application) -> str:
     low, high = application.min_replicas, application.max_replicas
-    return str(low) if low == high else f"{low} to {high}"
+    each = f"{len(application.models)} x " if len(application.models) > 1 else ""
+    return each + (str(low) if low == high else f"{low} to {high}")
 
 
-# What to ask each application: path below its route, and body. Ray's vLLM application is OpenAI-compatible.
+# What to ask each application: path below its route, and body. vLLM has no short form.
 _Ask = tuple[str, Callable[[Application], dict[str, Any]]]
 _QUESTION = "What is Kubernetes?"
 ASK: Mapping[str, _Ask] = MappingProxyType(
     {
         "text-generation": ("", lambda _: {"prompt": _QUESTION, "max_tokens": 64}),
+        "router": ("", lambda _: {"prompt": _QUESTION, "max_tokens": 64}),
+        "composition": ("", lambda _: {"input": "Kubernetes runs containers on many machines."}),
+        "translation": ("", lambda _: {"text": "Kubernetes runs containers on many machines."}),
         "vllm": (
             "/v1/chat/completions",
             lambda application: {
-                "model": application.model.name,
+                "model": application.models[0].name,
                 "messages": [{"role": "user", "content": _QUESTION}],
                 "max_tokens": 64,
             },

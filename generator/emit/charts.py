@@ -8,7 +8,7 @@ from typing import Any
 from generator import naming
 from generator.assets import Assets
 from generator.caches import CACHES
-from generator.plan import Cluster, Notify, Plan, Prestage, Service
+from generator.plan import Cluster, Monitoring, Notify, Plan, Prestage, Service
 from generator.prestage.exits import PERMANENT
 from generator.yamlio import dump
 
@@ -28,7 +28,10 @@ def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
         if prestages:
             yield prestage_values_path(cluster), dump(_prestage_values(plan.platform.notify, prestages))
         for service in plan.services_on(cluster.name):
-            yield f"{services_folder(cluster)}/{service.name}.yaml", dump(_service_values(service))
+            yield (
+                f"{services_folder(cluster)}/{service.name}.yaml",
+                dump(_service_values(service, plan.platform.monitoring)),
+            )
 
 
 SERVICE_CHARTS = {"kro": "model-services", "helm": "ray-service"}
@@ -77,13 +80,15 @@ def _prestage_value(prestage: Prestage) -> dict[str, Any]:
     }
 
 
-def _service_values(service: Service) -> dict[str, Any]:
+def _service_values(service: Service, monitoring: Monitoring | None) -> dict[str, Any]:
     workers = service.workers
     value: dict[str, Any] = {
         "title": service.title,
         "image": service.image,
         "rayVersion": service.ray_version,
         "autoscaling": service.autoscaled,
+        "shutdown": {"drainSeconds": service.shutdown.drain, "graceSeconds": service.shutdown.grace},
+        "metricsFrom": _metrics_from(monitoring),
         "head": HEAD,
         "workers": {
             "minReplicas": workers.min,
@@ -105,6 +110,13 @@ def _service_values(service: Service) -> dict[str, Any]:
             "annotations": dict(service.ingress.annotations),
         }
     return {"services": {service.name: value}}
+
+
+def _metrics_from(monitoring: Monitoring | None) -> dict[str, str]:
+    """Labels of the namespaces that may read metrics; none: all."""
+    if monitoring is None or monitoring.namespace is None:
+        return {}
+    return {"kubernetes.io/metadata.name": monitoring.namespace}
 
 
 def _config_map(service: Service) -> str:

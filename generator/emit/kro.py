@@ -93,6 +93,11 @@ def _spec() -> dict[str, Any]:
         "rayImage": 'string | required=true minLength=1 description="Image with Ray and all packages"',
         "rayVersion": 'string | required=true pattern="^[0-9]+[.][0-9]+[.][0-9]+$" description="Ray in the image"',
         "autoscaling": 'boolean | default=false description="Add workers under load"',
+        "shutdown": {
+            "drainSeconds": 'integer | default=50 minimum=1 maximum=3600 description="For answers in work"',
+            "graceSeconds": 'integer | default=80 minimum=30 maximum=7200 description="Until pods are killed"',
+        },
+        "metricsFrom": 'map[string]string | default={} description="Labels of namespaces that may read metrics"',
         "serveConfigV2": 'string | required=true minLength=1 description="Serve configuration, YAML text"',
         "head": {"cpu": f'string | default="1" {quantity}', "memory": f'string | default="4Gi" {quantity}'},
         "workers": {
@@ -226,7 +231,10 @@ def _network_policy() -> dict[str, Any]:
             {"from": [own]},
             {"from": [_namespace("kuberay-system")], "ports": [_tcp(8265), _tcp(8000)]},
             {"ports": [_tcp(8000)]},
-            {"from": [{"namespaceSelector": {}}], "ports": [_tcp(8080)]},
+            {
+                "from": [{"namespaceSelector": {"matchLabels": "${schema.spec.metricsFrom}"}}],
+                "ports": [_tcp(8080)],
+            },
         ],
         "egress": [
             {"to": [own]},
@@ -318,6 +326,7 @@ def _pod(
             {"name": "HOME", "value": "/tmp"},  # noqa: S108  the only writable folder
             {"name": "USER", "value": "ray"},
             {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"},
+            {"name": "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "value": "${string(schema.spec.shutdown.drainSeconds)}"},
         ],
         "ports": [{"name": port, "containerPort": number} for port, number in ports],
         "resources": {"requests": limits, "limits": limits},
@@ -334,6 +343,7 @@ def _pod(
         "metadata": {"labels": labels},
         "spec": {
             "serviceAccountName": "${account.metadata.name}",
+            "terminationGracePeriodSeconds": "${schema.spec.shutdown.graceSeconds}",
             **spec,
             "enableServiceLinks": False,
             "securityContext": POD_SECURITY,

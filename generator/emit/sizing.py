@@ -25,8 +25,8 @@ SERVED = "The size of a service that already serves the model."
 RECKONED = "Reckoned from the size of the weights; take more for long prompts or many requests at a time."
 UNKNOWN = "The size of the weights is not in the lock, so nothing is checked here: choose with room to spare."
 
-ON_CPU = tuple(sorted(name for name, app in APPS.items() if not app.needs_accelerator))
-ON_ACCELERATOR = tuple(sorted(name for name, app in APPS.items() if app.needs_accelerator))
+ON_CPU = tuple(sorted(name for name, app in APPS.items() if app.suits_all and not app.needs_accelerator))
+ON_ACCELERATOR = tuple(sorted(name for name, app in APPS.items() if app.suits_all and app.needs_accelerator))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ def _serving(services: Iterable[Service]) -> dict[str, list[tuple[Service, Appli
     found: dict[str, list[tuple[Service, Application]]] = {}
     for service in services:
         for application in service.applications:
-            found.setdefault(application.model.name, []).append((service, application))
+            for model in application.models:
+                found.setdefault(model.name, []).append((service, application))
     return found
 
 
@@ -79,9 +80,14 @@ def _served(serving: Iterable[tuple[Service, Application]]) -> dict[str, Option]
     for service, application in serving:
         device = service.accelerator or CPU
         count = (application.accelerators,) if service.accelerator else ()
-        option = Option(device, (application.app,), count, (service.workers.limits["memory"],), SERVED)
+        option = Option(device, _apps(application), count, (service.workers.limits["memory"],), SERVED)
         merged[device] = _merged(merged[device], option) if device in merged else option
     return merged
+
+
+def _apps(application: Application) -> tuple[str, ...]:
+    """The application itself, or, where the form cannot ask for all that it needs, the plain one."""
+    return (application.app,) if APPS[application.app].needs == {"model"} else ON_CPU
 
 
 def _merged(one: Option, other: Option) -> Option:

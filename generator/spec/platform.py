@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import StringConstraints
 
-from generator.spec.base import Name, Node, PinnedImage, described
+from generator.spec.base import LabelKey, LabelValue, Name, Node, PinnedImage, described
 from generator.spec.model import SecretKey, SecretName
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
@@ -124,6 +124,24 @@ class Notifications(Node):
     webhook_key: SecretKey = described("Key inside `webhookSecret`.", "url", default="url")
 
 
+class Monitoring(Node):
+    """What the Prometheus operator and Grafana of the clusters get: rules, a PodMonitor, dashboards."""
+
+    labels: dict[LabelKey, LabelValue] = described(
+        "Labels by which the operator selects PodMonitors and rules.",
+        {"release": "kube-prometheus-stack"},
+        default={"release": "kube-prometheus-stack"},
+    )
+    namespace: Name | None = described(
+        "Namespace of Prometheus: no other may then read the metrics of the pods; every namespace may when left out.",
+        "monitoring",
+        default=None,
+    )
+    dashboards: bool = described(
+        "Whether the dashboard is a ConfigMap too, labelled for the sidecar of Grafana's chart.", False, default=True
+    )
+
+
 class Platform(Node):
     """Facts that hold for the whole repository."""
 
@@ -136,4 +154,8 @@ class Platform(Node):
     images: Images = described("Container images.")
     code: Code = described("How pods get the serving code.", default=Code())
     notifications: Notifications = described("Who is told how staging ended.", default=Notifications())
+    monitoring: Monitoring | None = described(
+        "Alerts and metrics, for clusters with the Prometheus operator; when absent, only a dashboard to import.",
+        default=None,
+    )
     backstage: Backstage | None = described("The Backstage template; left out when absent.", default=None)

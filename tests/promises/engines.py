@@ -83,15 +83,19 @@ def _through_chart(
     pairs: list[tuple[Cell, str, str]] = []
     marked_as: dict[str, str] = {}
     for number, rendered in enumerate(accepted):
-        (old, before), (new, after) = *part(rendered.marked).items(), *part(rendered.files).items()
-        if (old, before) == (new, after):
-            continue
         cell = rendered.cell
-        # A service that is named by the payload keeps its name; names of others make room for all in one call.
-        name = new if new == cell.payload else f"c{number}"
-        marked = marked_as.setdefault(cell.field.name + cell.field.marker, f"m{number}" if new != cell.payload else old)
-        entries |= {marked: before, name: after}
-        pairs.append((cell, marked, name))
+        both = zip(part(rendered.marked).items(), part(rendered.files).items(), strict=True)
+        for place, ((old, before), (new, after)) in enumerate(both):
+            if (old, before) == (new, after):
+                continue
+            # A service that is named by the payload keeps its name; names of others make room for all in one call.
+            named = new == cell.payload
+            name = new if named else f"c{number}-{place}"
+            marked = marked_as.setdefault(
+                f"{cell.field.name}{cell.field.marker}{place}", old if named else f"m{number}-{place}"
+            )
+            entries |= {marked: before, name: after}
+            pairs.append((cell, marked, name))
     made = _objects(helm, chart, entries, folder)
     for cell, marked, name in pairs:
         # One pass for both, so that neither is found inside what the other put there.

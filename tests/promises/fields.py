@@ -24,10 +24,14 @@ Place = tuple[str | int, ...]
 REFERENCES: dict[Place, tuple[Place, ...]] = {
     ("clusters", 0, "name"): (("models", 0, "clusters", 0), ("services", 0, "clusters", 0)),
     ("caches", 0, "name"): (("models", 0, "cache"),),
-    ("models", 0, "name"): (("services", 0, "applications", 0, "model"),),
+    ("models", 0, "name"): (
+        ("services", 0, "applications", 0, "model"),
+        ("services", 1, "applications", 0, "backends", 0, "model"),
+    ),
 }
-# The second cluster shows what the first does not: the plain charts. Its strings are those of the first.
-_TWINS = ("clusters", 1)
+# The second cluster shows what the first does not: the plain charts. Its strings are those of the first, and so it is
+# with models and the names of services.
+_TWINS: tuple[Place, ...] = (("clusters", 1), ("models", 1), ("models", 2), ("services", 1, "name"))
 # Where `zq-marker` is not a value of the field.
 _MARKERS = {
     "platform.repository.url": "https://zqmarker.example.com/a/b.git",
@@ -44,6 +48,8 @@ _MARKERS = {
     "services[].ingress.host": "zq-marker.example.com",
 }
 MARKER = "zq-marker"
+# What a field must hold beside any text.
+_BESIDE = {"services[].applications[].prompt": "{input}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,9 @@ def catalogue() -> dict[str, Any]:
     """The catalogue that sets every key of the language."""
     text = CASE.read_text(encoding="utf-8")
     # Pages list names in order: what is not the field comes last, whatever the field holds.
-    for old, new in (("two", "zz-two"), ("chat-tls", "zz-tls"), ("tokenSecret: hf", "tokenSecret: zz-hf")):
+    for old in ("two", "tools", "qwen", "t5"):
+        text = text.replace(old, f"zz-{old}")
+    for old, new in (("chat-tls", "zz-tls"), ("tokenSecret: hf", "tokenSecret: zz-hf")):
         text = text.replace(old, new)
     return dict(yaml.safe_load(text))
 
@@ -69,7 +77,7 @@ def fields() -> tuple[Field, ...]:
     found = []
     for place in _places(catalogue()):
         name = general(place)
-        if place[:2] != _TWINS and name not in _REFERRING:
+        if not any(place[: len(twin)] == twin for twin in _TWINS) and name not in _REFERRING:
             wild = name.replace(".images.cpu.", ".images.*.").replace(".images.gpu.", ".images.*.")
             marker = _MARKERS.get(wild.replace(".images.vllm.", ".images.*."), MARKER)
             found.append(Field(name, (place, *REFERENCES.get(place, ())), marker))
@@ -106,6 +114,7 @@ def _places(data: Any, place: Place = ()) -> Iterator[Place]:
 def planted(field: Field, text: str) -> dict[str, Any]:
     """The catalogue with `text` in the field."""
     data = copy.deepcopy(catalogue())
+    text += _BESIDE.get(field.name, "")
     for place in field.places:
         at_key = place[-1] == KEY
         *path, last = place[:-1] if at_key else place

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from common.errors import StartRefused
-from common.manifest import INDEX, MANIFEST, check
-from text_generation.settings import Settings
+from common.manifest import INDEX, MANIFEST, Listed, Verify, check
+
+from generator.prestage.manifest import Entry, Manifest, write
 
 FILES = {
     "config.json": b"{}",
@@ -22,7 +24,7 @@ FILES = {
 
 
 def manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
-    listed = [{"path": path, "size": len(content), "sha256": "0" * 64} for path, content in files.items()]
+    listed = [{"path": path, "size": len(data), "sha256": sha256(data).hexdigest()} for path, data in files.items()]
     return {"version": 1, "model": "tiny", "commit": "0" * 40, "files": listed}
 
 
@@ -40,15 +42,46 @@ def write_manifest(folder: Path, content: object) -> None:
     (folder / MANIFEST).write_text(json.dumps(content))
 
 
-def test_complete_model(model: Path) -> None:
-    check(model, verify=True)
+@pytest.mark.parametrize("verify", ["sizes", "digests"])
+def test_complete_model(model: Path, verify: Verify) -> None:
+    staged = check(model, verify=verify)
+    assert staged is not None
+    assert (staged.model, staged.commit, set(staged.files)) == ("tiny", "0" * 40, set(FILES))
+    assert staged.files["config.json"] == Listed(2, sha256(b"{}").hexdigest())
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path != INDEX])  # which would be no JSON
+def test_each_file_with_other_content(model: Path, path: str) -> None:
+    """Of the same size: only `digests` sees it."""
+    content = (model / path).read_bytes()
+    (model / path).write_bytes(content.replace(content[-1:], b" "))
+    check(model, verify="sizes")
+    with pytest.raises(StartRefused, match=f"{path} has another sha256$".replace(".", r"\.")):
+        check(model, verify="digests")
+
+
+def test_digests_of_what_is_too_short_are_not_read(model: Path) -> None:
+    (model / "model-1.safetensors").write_bytes(b"1")
+    (model / "model-2.safetensors").write_bytes(b"abcd")
+    with pytest.raises(StartRefused) as caught:
+        check(model, verify="digests")
+    assert "sha256" not in str(caught.value)
+
+
+def test_the_manifest_that_the_stager_writes(model: Path) -> None:
+    entries = [Entry(path, len(data), sha256(data).hexdigest(), "00000000") for path, data in FILES.items()]
+    written = write(Manifest("tiny", "org/tiny", "1" * 40, tuple(entries)))
+    (model / MANIFEST).write_bytes(written)
+    staged = check(model, verify="digests")
+    assert staged is not None
+    assert staged.commit == "1" * 40
 
 
 @pytest.mark.parametrize("path", FILES)
 def test_each_file_missing(model: Path, path: str) -> None:
     (model / path).unlink()
     with pytest.raises(StartRefused, match=path.replace(".", r"\.")):
-        check(model, verify=True)
+        check(model, verify="sizes")
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -56,14 +89,14 @@ def test_each_file_missing(model: Path, path: str) -> None:
 def test_each_file_of_another_size(model: Path, path: str, change: Callable[[bytes], bytes]) -> None:
     (model / path).write_bytes(change(FILES[path]))
     with pytest.raises(StartRefused, match=r"bytes, the manifest says|cannot be read"):
-        check(model, verify=True)
+        check(model, verify="sizes")
 
 
 def test_all_faults_in_one_message(model: Path) -> None:
     (model / "model-1.safetensors").write_bytes(b"1")
     (model / "tokenizer/tokenizer.json").unlink()
     with pytest.raises(StartRefused) as caught:
-        check(model, verify=True)
+        check(model, verify="sizes")
     assert str(caught.value) == (
         f"the model in {model} is refused: model-1.safetensors has 1 bytes, the manifest says 8; "
         "tokenizer/tokenizer.json is missing"
@@ -73,14 +106,14 @@ def test_all_faults_in_one_message(model: Path) -> None:
 def test_many_faults_are_cut(model: Path) -> None:
     write_manifest(model, manifest(FILES | {f"{n}.json": b"" for n in range(9)}))
     with pytest.raises(StartRefused, match=r"4\.json is missing; and 4 more$"):
-        check(model, verify=True)
+        check(model, verify="sizes")
 
 
 def test_no_manifest(model: Path) -> None:
     (model / MANIFEST).unlink()
+    assert check(model, verify="off") is None
     with pytest.raises(StartRefused, match=r"\.modelyard/manifest\.json is missing, so staging has not ended"):
-        check(model, verify=True)
-    check(model, verify=False)
+        check(model, verify="sizes")
 
 
 @pytest.mark.parametrize(
@@ -90,27 +123,27 @@ def test_no_manifest(model: Path) -> None:
 def test_unreadable_manifest(model: Path, text: str) -> None:
     (model / MANIFEST).write_bytes(text.encode("latin-1"))
     with pytest.raises(StartRefused, match=r"manifest\.json cannot be read"):
-        check(model, verify=True)
+        check(model, verify="sizes")
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b"])
 def test_manifest_stays_in_the_folder(model: Path, path: str) -> None:
     write_manifest(model, manifest(FILES | {path: b""}))
     with pytest.raises(StartRefused, match="outside of the folder"):
-        check(model, verify=True)
+        check(model, verify="sizes")
 
 
 @pytest.mark.parametrize("path", ["model.safetensors", "adapter_model.safetensors"])
 def test_weights_that_nobody_staged(model: Path, path: str) -> None:
     (model / path).write_bytes(b"")
     with pytest.raises(StartRefused, match=f"{path} is not in the manifest"):
-        check(model, verify=True)
+        check(model, verify="sizes")
 
 
 def test_manifest_without_the_config(model: Path) -> None:
     write_manifest(model, manifest({path: data for path, data in FILES.items() if path != "config.json"}))
     with pytest.raises(StartRefused, match=r"config\.json is not in the manifest"):
-        check(model, verify=True)
+        check(model, verify="sizes")
 
 
 @pytest.mark.parametrize(
@@ -120,57 +153,18 @@ def test_index_names_only_files_of_the_folder(model: Path, shard: str) -> None:
     (model.parent / "secret.safetensors").write_bytes(b"")
     (model / INDEX).write_text(json.dumps({"weight_map": {"a": "model-1.safetensors", "b": shard}}))
     with pytest.raises(StartRefused, match="which is not in the folder"):
-        check(model, verify=False)
+        check(model, verify="off")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": []}'])
 def test_unreadable_index(model: Path, text: str) -> None:
     (model / INDEX).write_text(text)
     with pytest.raises(StartRefused, match=r"index\.json cannot be read"):
-        check(model, verify=False)
+        check(model, verify="off")
 
 
 def test_pickled_weights_are_no_weights(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x02")
     with pytest.raises(StartRefused, match="no other format of weights is loaded"):
-        check(tmp_path, verify=False)
-
-
-def test_settings(tmp_path: Path) -> None:
-    given = {
-        "MODEL_ID": str(tmp_path),
-        "MAX_TOKENS": "64",
-        "CONTEXT_LENGTH": "512",
-        "DTYPE": "bfloat16",
-        "MODELYARD_THREADS": "4",
-        "MODELYARD_ALLOW_UNVERIFIED": "1",
-    }
-    assert Settings.read(given) == Settings(tmp_path, 64, 512, "bfloat16", 4, False)
-    assert Settings.read({"MODEL_ID": str(tmp_path)}) == Settings(tmp_path, 1024, None, "auto", None, True)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("MODEL_ID", ""),
-        ("MODEL_ID", "/nowhere/at/all"),
-        ("MAX_TOKENS", "0"),
-        ("MAX_TOKENS", "-1"),
-        ("MAX_TOKENS", "1e3"),
-        ("CONTEXT_LENGTH", "long"),
-        ("MODELYARD_THREADS", "²"),
-        ("DTYPE", "int4"),
-    ],
-)
-def test_settings_name_the_variable(tmp_path: Path, name: str, value: str) -> None:
-    with pytest.raises(StartRefused, match=f"^{name} is "):
-        Settings.read({"MODEL_ID": str(tmp_path), name: value})
-
-
-def test_model_id_must_be_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StartRefused, match="is not a folder"):
-        Settings.read({"MODEL_ID": str(tmp_path / "file")})
-    with pytest.raises(StartRefused, match="MODEL_ID is not set"):
-        Settings.read({})
+        check(tmp_path, verify="off")

@@ -322,6 +322,26 @@ _SCHEDULED = {"schedule": "0 3 * * 1", "concurrencyPolicy": "Forbid", "jobTempla
 _ROLE_REF = {"apiGroup": RBAC, "kind": "Role", "name": "ray"}
 _CLUSTER_ROLE_REF = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "ray"}
 
+_MONITOR = {
+    "selector": {"matchExpressions": [{"key": "modelyard.dev/service", "operator": "Exists"}]},
+    "podTargetLabels": ["modelyard.dev/service"],
+    "podMetricsEndpoints": [
+        {
+            "port": "metrics",
+            "path": "/metrics",
+            "interval": "15s",
+            "metricRelabelings": [{"action": "labeldrop", "regex": "otel_.*"}],
+        }
+    ],
+}
+_ALERT = {
+    "alert": "ServiceDown",
+    "expr": "up == 0",
+    "for": "10m",
+    "labels": {"severity": "critical"},
+    "annotations": {"summary": "It is down.", "description": "See its log."},
+}
+
 GOOD: tuple[dict[str, Any], ...] = (
     obj("v1", "Namespace", "ray-system", namespace=None),
     obj("v1", "ServiceAccount", "chat-ray", automountServiceAccountToken=False),
@@ -334,6 +354,8 @@ GOOD: tuple[dict[str, Any], ...] = (
     obj("batch/v1", "CronJob", "refresh", spec=_SCHEDULED),
     obj("networking.k8s.io/v1", "NetworkPolicy", "chat-ray", spec=POLICY),
     obj("policy/v1", "PodDisruptionBudget", "chat", spec={"selector": CHAT, "minAvailable": "50%"}),
+    obj("monitoring.coreos.com/v1", "PodMonitor", "services", spec=_MONITOR),
+    obj("monitoring.coreos.com/v1", "PrometheusRule", "services", spec={"groups": [{"name": "a", "rules": [_ALERT]}]}),
     obj("networking.k8s.io/v1", "Ingress", "chat", spec=INGRESS),
     obj(f"{RBAC}/v1", "Role", "ray", rules=RULES),
     obj(f"{RBAC}/v1", "RoleBinding", "ray", roleRef=_ROLE_REF, subjects=SUBJECTS),

@@ -20,6 +20,7 @@ from generator.plan import (
     Token,
     Workers,
 )
+from generator.shutdown import Shutdown
 
 TEXT = """\
 # The models of the platform.
@@ -99,13 +100,13 @@ CLUSTER = Cluster(
 def application(of: Model, app: str, route: str, accelerators: int = 0) -> Application:
     return Application(
         name=of.name,
-        model=of,
+        models=(of,),
+        weights=(),
         app=app,
         route=route,
         min_replicas=1,
         max_replicas=3,
         accelerators=accelerators,
-        context_length=of.context_length,
     )
 
 
@@ -119,10 +120,11 @@ def service(name: str, served: Application, limits: dict[str, str], accelerator:
         accelerator=accelerator,
         applications=(served,),
         workers=Workers(1, 3, limits, {}, ("nvidia.com/gpu",) if accelerator else ()),
+        shutdown=Shutdown(drain=50, grace=80),
         serve_config="applications: []\n",
         code=None if accelerator else CODE,
         code_by="config-map",
-        cache=served.model.cache,
+        cache=served.models[0].cache,
         capacity="3Gi",
         ingress=None,
     )
@@ -152,6 +154,7 @@ PLATFORM = Platform(
     project="modelyard",
     notify=Notify(sns_topic="", webhook_secret="", webhook_key=""),
     backstage=BACKSTAGE,
+    monitoring=None,
 )
 
 

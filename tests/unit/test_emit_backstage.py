@@ -434,3 +434,23 @@ def test_nothing_unless_asked_for_and_never_without_models() -> None:
         "backstage/skeleton/models.yaml.njk",
         "backstage/catalog-info.yaml",
     }
+
+
+@pytest.mark.parametrize(
+    ("app", "offered"),
+    [
+        ("text-generation", ("text-generation",)),
+        ("translation", ("translation",)),
+        ("router", ("text-generation",)),
+        ("composition", ("text-generation",)),
+    ],
+)
+def test_the_form_offers_what_it_can_ask_for(app: str, offered: tuple[str, ...]) -> None:
+    """A router's models each have a size; its weights, or a prompt, are for people who edit models.yaml."""
+    (served,) = plans.CHAT.applications
+    both = replace(served, app=app, models=(plans.TINYLLAMA, plans.MISTRAL))
+    service = replace(plans.CHAT, applications=(both,))
+    for model in both.models:
+        (choice,) = sizing.choices([model], [service])
+        (cpu,) = (option for option in choice.options if option.device == sizing.CPU)
+        assert (cpu.apps, cpu.why) == (offered, sizing.SERVED)

@@ -119,6 +119,14 @@ def test_services() -> None:
     assert row(text, "chat")["Accelerator"] == "none"
 
 
+def test_a_router_shows_its_shares() -> None:
+    (served,) = plans.CHAT.applications
+    both = replace(served, app="router", models=(plans.TINYLLAMA, plans.MISTRAL), weights=(2, 1))
+    shown_row = row(page(plans.example_plan(services=(replace(plans.CHAT, applications=(both,)),))), "chat")
+    assert shown_row["Models and routes"] == "tinyllama 66.67 % / mistral-7b 33.33 % at /generate"
+    assert shown_row["Replicas"] == "2 x 1 to 3"
+
+
 def commands(text: str) -> list[list[str]]:
     fences = [token for token in MARKDOWN.parse(text) if token.type == "fence"]
     return [shlex.split(line) for token in fences for line in token.content.splitlines()]

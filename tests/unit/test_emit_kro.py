@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import naming
+from generator import kroexpand, naming
 from generator.emit import kro
-from tests import kro_expand
 
 ROOT = Path(__file__).parents[2]
 VALUES = ROOT / "chart-templates/model-services/ci/two-services-values.yaml"
@@ -39,16 +38,16 @@ def by_kind(objects: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, An
 
 def test_instances_expand_to_what_the_plain_chart_makes(helm: str) -> None:
     instances = template(helm, "model-services")
-    expanded = [obj for instance in instances for obj in kro_expand.expand(kro.graph(), instance)]
+    expanded = [obj for instance in instances for obj in kroexpand.expand(kro.graph(), instance)]
     assert [i["kind"] for i in instances] == [naming.KRO_KIND] * 2
     assert by_kind(expanded) == by_kind(template(helm, "ray-service"))
     assert len(expanded) == 5 + 7
 
 
-@pytest.mark.parametrize("text", sorted(set(kro_expand.expressions(kro.graph()))))
+@pytest.mark.parametrize("text", sorted(set(kroexpand.expressions(kro.graph()))))
 def test_every_expression_parses(text: str) -> None:
     names = ["schema", *(resource["id"] for resource in kro.graph()["spec"]["resources"])]
-    kro_expand.compiled(text, [*names, "c"])
+    kroexpand.compiled(text, [*names, "c"])
 
 
 def test_readiness_is_that_of_the_real_objects() -> None:
@@ -56,9 +55,9 @@ def test_readiness_is_that_of_the_real_objects() -> None:
     assert all(text.startswith("${" + name + ".status.") for name, texts in ready.items() for text in texts or ())
     assert ready["rayService"] is not None and ready["claim"] is not None
     service = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-    assert kro_expand.evaluate(ready["rayService"][0], {"rayService": service}) is True
+    assert kroexpand.evaluate(ready["rayService"][0], {"rayService": service}) is True
     service["status"]["conditions"][0]["status"] = "False"
-    assert kro_expand.evaluate(ready["rayService"][0], {"rayService": service}) is False
+    assert kroexpand.evaluate(ready["rayService"][0], {"rayService": service}) is False
 
 
 def test_every_field_is_required_or_has_a_default() -> None:

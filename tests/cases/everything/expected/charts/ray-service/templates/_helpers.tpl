@@ -46,4 +46,5 @@ capabilities: { drop: [ALL] }
 - { name: HOME, value: /tmp }
 - { name: USER, value: ray }
 - { name: RAY_USAGE_STATS_ENABLED, value: "0" }
+- { name: RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S, value: {{ .shutdown.drainSeconds | quote }} }
 {{- end }}
