@@ -23,6 +23,8 @@ __all__ = ["Answer", "Engine", "Limits", "Pending", "Request", "Step"]
 
 STALLED = 120.0  # seconds without the end of a step, after which the engine counts as dead
 FAILURES = 3  # failed steps in a row, the same
+GAP = 0.01  # seconds between two of those who come back together
+GATHERING = 0.15  # seconds at most until they are all there
 log = logging.getLogger(__name__)
 
 
@@ -139,6 +141,7 @@ class Engine:
         self._changed = threading.Condition()
         self._closed, self._failures, self._since = False, 0, time.monotonic()
         self._leaving: list[_Ticket] = []
+        self._wave = 0  # how many were answered by the step that left nothing to do
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
@@ -203,8 +206,9 @@ class Engine:
             while not (self._closed or self._queue or self._tickets):
                 self._observer.stepped(0, 0, 0, 0)
                 self._changed.wait()
-                self._since = time.monotonic()
                 self._drop_leavers()
+                self._gather()
+            self._wave = 0
             while self._queue and not self._closed and self._runner.has_room(self._queue[0].request):
                 ticket = self._queue.popleft()
                 ticket.running = self._runner.admit(ticket.request)
@@ -212,6 +216,20 @@ class Engine:
                 self._observer.started(len(ticket.request.prompt), time.monotonic() - ticket.asked)
             self._since = time.monotonic()
             return not self._closed
+
+    def _gather(self) -> None:
+        """Those who were answered together come back together, one after the other: they are taken in one step.
+
+        One after the other they would be so many steps apart for good, and each step costs nearly the same for one
+        request as for all.
+        """
+        begun = time.monotonic()
+        while 0 < len(self._queue) < self._wave and not self._closed and time.monotonic() - begun < GATHERING:
+            there = len(self._queue)
+            self._changed.wait(GAP)
+            self._drop_leavers()
+            if len(self._queue) <= there:
+                return
 
     def _drop_leavers(self) -> None:
         for ticket in self._leaving:
@@ -239,6 +257,7 @@ class Engine:
             if finish:
                 with self._changed:
                     self._forget(running, finish)
+        self._wave = 0 if self._tickets else sum(running.finish is not None for running in told)
         for loop, steps in ready.items():
             _wake(loop, steps)
         self._observer.stepped(len(self._tickets), len(self._queue), len(told), self._runner.cached)

@@ -16,7 +16,7 @@ from tests.faults.serving_load import OK, PROMPTS, TOLD, Measured, Outcome, perc
 from tests.faults.serving_scene import PROXY, REPLICA, REPLICAS, ROUTE, SLOTS, Scene
 
 FACTOR = 10  # times the capacity
-TOKENS = 600  # of an answer: the model is to be what is scarce, not the proxies
+TOKENS = (600, 2000)  # of an answer, in a quick look and in 50 s and more: the model is to be scarce, not the proxies
 WARMING = 0.2  # of the time, until all queues are full
 PEAK = 12.0  # seconds at most in which the peak is measured; a quick look has less
 DEADLINE = 120.0  # seconds that an answer may take that was taken
@@ -28,10 +28,11 @@ def overload(scene: Scene, seconds: int, seed: int) -> Measured:
     """`seconds` of requests that come at their times, whatever becomes of those before; counts them."""
     found, dice = Measured(), Random(f"overload {seed}")
     urls = [f"{node.proxy}{ROUTE}" for node in scene.cluster.nodes]
-    peak = asyncio.run(_peak(urls, min(PEAK, seconds)))
+    tokens = min(max(TOKENS[0], 40 * seconds), TOKENS[1])
+    peak = asyncio.run(_peak(urls, tokens, min(PEAK, seconds)))
     scales = _Scales(scene)
     with scales:
-        outcomes, began, lag = asyncio.run(_flood(urls, peak * FACTOR, seconds, dice))
+        outcomes, began, lag = asyncio.run(_flood(urls, tokens, peak * FACTOR, seconds, dice))
     in_time = [each for each in outcomes if each.kind == OK and each.began + each.seconds < began + seconds]
     warm = seconds * WARMING
     good = len([each for each in in_time if each.began + each.seconds > began + warm]) / (seconds - warm)
@@ -100,7 +101,7 @@ class _Scales:
         return self.last - self._weights[len(self._weights) // 3]
 
 
-async def _peak(urls: Sequence[str], seconds: float) -> float:
+async def _peak(urls: Sequence[str], tokens: int, seconds: float) -> float:
     """Answers a second when every slot is taken and a few requests wait."""
     turn, done = itertools.cycle(urls), []
     begins = time.monotonic() + seconds * WARMING * 2
@@ -108,7 +109,7 @@ async def _peak(urls: Sequence[str], seconds: float) -> float:
 
     async def one(number: int) -> None:
         while time.monotonic() < ends:
-            done.append(await ask(next(turn), prompt(PROMPTS[number % len(PROMPTS)], TOKENS), DEADLINE))
+            done.append(await ask(next(turn), prompt(PROMPTS[number % len(PROMPTS)], tokens), DEADLINE))
 
     await asyncio.gather(*(one(number) for number in range(REPLICAS * SLOTS * 3 // 2)))
     at = [each.began + each.seconds for each in done if each.kind == OK]
@@ -116,7 +117,7 @@ async def _peak(urls: Sequence[str], seconds: float) -> float:
 
 
 async def _flood(
-    urls: Sequence[str], rate: float, seconds: float, dice: Random
+    urls: Sequence[str], tokens: int, rate: float, seconds: float, dice: Random
 ) -> tuple[list[Outcome], float, list[float]]:
     """The requests at `rate` a second, when they began, and by how much each was later than it should have been."""
     turn, lag, tasks = itertools.cycle(urls), [], []
@@ -124,7 +125,7 @@ async def _flood(
     while due < began + seconds:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         lag.append(time.monotonic() - due)
-        body = prompt(dice.choice(PROMPTS), TOKENS)
+        body = prompt(dice.choice(PROMPTS), tokens)
         tasks.append(asyncio.create_task(ask(next(turn), body, DEADLINE, began=time.monotonic())))
         due += dice.expovariate(rate)
     return list(await asyncio.gather(*tasks)), began, lag
