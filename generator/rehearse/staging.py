@@ -114,7 +114,7 @@ def stage(
         content = _offered(plan, stand_in, hub)
         Path(moved(job.plan, own)).write_text(json.dumps(content))
     final = moved(job.path, shown)
-    words = [moved(word, own) for word in own_words(job.container.words)]
+    words = list(own_words(job.container.words, own))
     words[words.index("--target") + 1] = target = f"s3://{job.bucket}/{job.key}" if store.s3 else final
     environment = {
         **processes.bare_environment(),
@@ -145,14 +145,17 @@ def _program(words: Sequence[str]) -> list[str]:
     return list(words[: next(index for index, word in enumerate(words) if word.endswith(".json"))])
 
 
-def own_words(words: Sequence[str]) -> Iterator[str]:
-    """The command with our interpreter, and without what would tell others."""
+def own_words(words: Sequence[str], own: Mapping[str, str]) -> Iterator[str]:
+    """The command with our interpreter and the mounts' folders, and without what would tell others.
+
+    Our interpreter stays where it is, be it below a path that a mount has in the pod, as /tmp.
+    """
     skipped = False
     for index, word in enumerate(words):
         if skipped or word in _TELLING:
             skipped = not skipped
         else:
-            yield sys.executable if index == 0 and word == "python" else word
+            yield sys.executable if index == 0 and word == "python" else moved(word, own)
 
 
 def _around(store: Store, stand_in: StandIn | None, hub: Hub) -> dict[str, str]:

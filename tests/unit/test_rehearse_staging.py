@@ -118,7 +118,14 @@ def test_a_stand_in_hears_no_token(
     ],
 )
 def test_nobody_else_is_told(words: list[str], expected: list[str]) -> None:
-    assert list(staging.own_words(words)) == expected
+    assert list(staging.own_words(words, {})) == expected
+
+
+def test_our_interpreter_stays_where_it_is() -> None:
+    """A checkout may lie below a path that a mount has in the pod."""
+    above = str(Path(sys.executable).parent)
+    words = ["python", "-m", "program", f"{above}/work"]
+    assert list(staging.own_words(words, {above: "/shown"})) == [sys.executable, "-m", "program", "/shown/work"]
 
 
 def test_the_programs_own_reason(hub: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
