@@ -27,7 +27,7 @@ import charts
 import tools
 import yaml
 
-from generator.kroexpand import expand
+from generator.kro.expand import expand
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 RENDERED = CHECKOUT / "rendered"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from generator.apps import APPS, OWN_FIELDS
+from generator.apps.base import image_role
 from generator.catalog import ACCELERATORS
 from generator.errors import Fault, Path
 from generator.plan import BUCKET_SLOT
@@ -109,7 +110,8 @@ def _resources(service: Service, application: Application, at: Path) -> Iterator
 
 
 def _one_image(service: Service, i: int) -> Iterator[Fault]:
-    roles = Counter(APPS[a.app].image(service.accelerator is not None) for a in service.applications)
+    accelerator = ACCELERATORS.get(service.accelerator or "")
+    roles = Counter(image_role(APPS[a.app], accelerator) for a in service.applications)
     if len(roles) > 1:
         message = f"service `{service.name}` would need {len(roles)} images: one Ray cluster runs one"
         yield Fault(("services", i, "applications"), message, "put the applications into two services")

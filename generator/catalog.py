@@ -5,44 +5,128 @@ A new accelerator, provider or add-on is a row here. Every row names its source.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 GIB = 1024**3
 
+RAY_GPU = "GPU"
+"""Ray's own name of NVIDIA devices: actors ask for them by `num_gpus`, ray.serve.llm plans with them by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The largest EC2 instance of an accelerator's families with so many devices."""
+
+    devices: int
+    cpus: int
+    memory: int  # GiB
+
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
-    """A device that a replica asks for.
+    """A device that a replica asks for, and all that is different where it is one of these.
 
-    `memory` is in bytes per device as the vendor states it, `resource` the Kubernetes extended resource,
-    `toleration` the key of the taint that such nodes usually carry (operator Exists).
+    `memory` is in bytes per device as the vendor states it, `resource` the Kubernetes extended resource, `ray` what
+    KubeRay tells Ray of it, `toleration` the key of the taint that such nodes usually carry (operator Exists).
+    `counts`: how many of them one replica may have. `apps`: rows of generator.apps that run on it, none for all;
+    `image`: the role of the image that all of them need, none for that of the application.
+    `compiled`: a model has to be compiled for it, and has a file with one of these suffixes then; where the engine
+    finds it, it reads from the variable `artefacts`. Shapes are compiled in: the KV cache is taken whole.
+    `families`, `architecture` and `nodes` are those of the EC2 instances with it, smallest first; `bound`: the resource
+    by which Karpenter bounds a pool of them, and how many devices one of it holds.
     """
 
     name: str
     memory: int
     resource: str
+    ray: str
     toleration: str
+    counts: Sequence[int]
+    families: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    bound: tuple[str, int]
+    architecture: str = "amd64"
+    apps: frozenset[str] | None = None
+    image: str | None = None
+    compiled: tuple[str, ...] = ()
+    artefacts: str | None = None
 
 
-def _nvidia(name: str, gibibytes: int) -> Accelerator:
-    return Accelerator(f"nvidia-{name}", gibibytes * GIB, "nvidia.com/gpu", "nvidia.com/gpu")
+def suits(accelerator: Accelerator | None, compiled_for: Collection[str]) -> bool:
+    """Whether a model with such variants runs on the accelerator, or, without one, on CPUs."""
+    if accelerator is not None and accelerator.compiled:
+        return accelerator.name in compiled_for
+    return not compiled_for
 
 
-# Memory sizes: NVIDIA data sheets of each product.
+def _nvidia(name: str, gibibytes: int, families: tuple[str, ...], nodes: tuple[Node, ...]) -> Accelerator:
+    return Accelerator(
+        name=f"nvidia-{name}",
+        memory=gibibytes * GIB,
+        resource="nvidia.com/gpu",
+        ray=RAY_GPU,
+        toleration="nvidia.com/gpu",
+        counts=range(1, 17),
+        families=families,
+        nodes=nodes,
+        bound=("nvidia.com/gpu", 1),
+    )
+
+
+def _neuron(
+    name: str,
+    gibibytes: int,
+    counts: Sequence[int],
+    families: tuple[str, ...],
+    nodes: tuple[Node, ...],
+    cores_per_chip: int,
+) -> Accelerator:
+    """A device is a NeuronCore: KubeRay v1.7.0 maps `aws.amazon.com/neuroncore` to Ray and no other resource of AWS.
+
+    Pools are bounded by chips: of Trainium2, Karpenter counts the physical cores (128 of trn2.48xlarge, its reference
+    of instance types) and the device plugin the logical ones (64).
+    """
+    return Accelerator(
+        name=f"aws-{name}",
+        memory=gibibytes * GIB,
+        resource="aws.amazon.com/neuroncore",
+        ray="neuron_cores",
+        toleration="aws.amazon.com/neuron",
+        counts=counts,
+        families=families,
+        nodes=nodes,
+        bound=("aws.amazon.com/neuron", cores_per_chip),
+        apps=frozenset({"vllm"}),
+        image="neuron",
+        # optimum-neuron and NxD Inference save model.pt; older optimum-neuron compiled/*.neff.
+        compiled=(".pt", ".neff"),
+        artefacts="NEURON_COMPILED_ARTIFACTS",
+    )
+
+
+# Memory: NVIDIA's data sheet of each product; AWS Neuron's pages on its chips: 32 GiB for the two cores of Inferentia2
+# and Trainium, 96 GiB for the eight of Trainium2, which are four logical ones (LNC 2, the default).
+# Instances: Amazon EC2, accelerated computing instances. Counts of NeuronCores: the rings of Inf2 take any, the tori of
+# Trn1 and Trn2 part of a chip, one, and 4, 8 or 16 (Neuron scheduler extension; runtime of Trn1: 1, 2, 8, 16, 32).
 ACCELERATORS: Mapping[str, Accelerator] = MappingProxyType(
     {
         row.name: row
         for row in (
-            _nvidia("t4", 16),
-            _nvidia("a10g", 24),
-            _nvidia("l4", 24),
-            _nvidia("a100-40gb", 40),
-            _nvidia("l40s", 48),
-            _nvidia("a100-80gb", 80),
-            _nvidia("h100-80gb", 80),
-            _nvidia("h200-141gb", 141),
+            _nvidia("t4", 16, ("g4dn",), (Node(1, 64, 256), Node(4, 48, 192))),
+            _nvidia("a10g", 24, ("g5",), (Node(1, 64, 256), Node(4, 96, 384), Node(8, 192, 768))),
+            _nvidia("l4", 24, ("g6", "gr6"), (Node(1, 64, 256), Node(4, 96, 384), Node(8, 192, 768))),
+            _nvidia("a100-40gb", 40, ("p4d",), (Node(8, 96, 1152),)),
+            _nvidia("l40s", 48, ("g6e",), (Node(1, 64, 512), Node(4, 96, 768), Node(8, 192, 1536))),
+            _nvidia("a100-80gb", 80, ("p4de",), (Node(8, 96, 1152),)),
+            _nvidia("h100-80gb", 80, ("p5",), (Node(1, 16, 256), Node(8, 192, 2048))),
+            _nvidia("h200-141gb", 141, ("p5e", "p5en"), (Node(8, 192, 2048),)),
+            _neuron(
+                "inferentia2", 16, range(1, 25), ("inf2",), (Node(2, 32, 128), Node(12, 96, 384), Node(24, 192, 768)), 2
+            ),
+            _neuron("trainium1", 16, (1, 2, 8, 16, 32), ("trn1", "trn1n"), (Node(2, 8, 32), Node(32, 128, 512)), 2),
+            _neuron("trainium2", 24, (1, 2, 4, 16, 32, 64), ("trn2",), (Node(4, 12, 128), Node(64, 192, 2048)), 4),
         )
     }
 )
@@ -59,14 +143,60 @@ class Chart:
     release: str
     values: Mapping[str, object] = field(default_factory=dict)
     kinds: tuple[tuple[str, str], ...] = ()  # cluster-scoped (group, kind) that it creates
+    annotations: tuple[str, ...] = ()  # of the cluster, that `values` ask for as `.values.<name>`
 
 
 _RBAC = (("rbac.authorization.k8s.io", "ClusterRole"), ("rbac.authorization.k8s.io", "ClusterRoleBinding"))
 _CRD = (("apiextensions.k8s.io", "CustomResourceDefinition"),)
 
+_REGION = MappingProxyType({"aws": {"region": "{{ .values.aws_region }}"}, "installScope": "cluster"})
+
+
+def _ack(service: str, version: str) -> Chart:
+    """A controller of AWS Controllers for Kubernetes; its own rights are the platform's to give."""
+    name = f"ack-{service}-controller"
+    return Chart(
+        repository="public.ecr.aws/aws-controllers-k8s",
+        chart=f"{service}-chart",
+        version=version,
+        namespace="ack-system",
+        release=name,
+        values=_REGION,
+        kinds=_RBAC + _CRD,
+        annotations=("aws_region",),
+    )
+
+
+# Argo Workflows: argo-helm, chart 1.0.18; ACK: iam-controller v1.8.1, eks-controller v1.20.0;
 # KubeRay v1.7.0 helm-chart/kuberay-operator; kro v0.9.3 helm; mountpoint-s3-csi-driver v2.7.0 charts.
 ADDONS: Mapping[str, Chart] = MappingProxyType(
     {
+        "ack-eks-controller": _ack("eks", "1.20.0"),
+        "ack-iam-controller": _ack("iam", "1.8.1"),
+        "argo-workflows": Chart(
+            repository="https://argoproj.github.io/argo-helm",
+            chart="argo-workflows",
+            version="1.0.18",
+            namespace="argo",
+            release="argo-workflows",
+            # Step pods run in a restricted namespace, so the executor beside them must not be root.
+            values=MappingProxyType(
+                {
+                    "server": {"enabled": False},
+                    "executor": {
+                        "securityContext": {
+                            "runAsNonRoot": True,
+                            "allowPrivilegeEscalation": False,
+                            "readOnlyRootFilesystem": True,
+                            "capabilities": {"drop": ["ALL"]},
+                            "seccompProfile": {"type": "RuntimeDefault"},
+                        },
+                        "image": {"tag": "v4.0.6-nonroot"},
+                    },
+                }
+            ),
+            kinds=(*_RBAC, *_CRD, ("scheduling.k8s.io", "PriorityClass")),
+        ),
         "kuberay-operator": Chart(
             repository="https://ray-project.github.io/kuberay-helm/",
             chart="kuberay-operator",
@@ -121,6 +251,8 @@ DEFAULT_RAY_IMAGES: Mapping[str, RayImage] = MappingProxyType(
         "vllm": RayImage("public.ecr.aws/deep-learning-containers/ray:serve-llm-cuda", "2.58.0"),
     }
 )
+RAY_IMAGE_ROLES = (*DEFAULT_RAY_IMAGES, "neuron")
+"""Fields of `platform.images` that hold Ray. `neuron` has no default: nobody publishes one with Ray and vLLM."""
 MINIMUM_RAY = (2, 54)  # CVE-2026-27482 is fixed there
 
 # GPU memory that an engine may plan with; the rest is CUDA context and fragmentation (vLLM's own default).

@@ -9,7 +9,7 @@ from typing import Any
 from generator import yamlio
 from generator.assets import Assets
 
-CHARTS = ("model-services", "prestage", "ray-service")
+CHARTS = ("model-services", "platform-manifests", "prestage", "ray-service")
 _FOLDER = "chart-templates"
 
 

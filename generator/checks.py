@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from generator import applications, memory, naming
+from generator import applications, devices, memory, naming
 from generator.applications import models_of, name_of, repeats
-from generator.catalog import ACCELERATORS, MINIMUM_RAY
+from generator.catalog import ACCELERATORS, MINIMUM_RAY, RAY_IMAGE_ROLES
 from generator.errors import Fault, Path, Severity
 from generator.lock import Lock, LockedModel, ModelSource
-from generator.spec import Model, Service, Spec
+from generator.spec import Cluster, Model, Service, Spec
 from generator.suggest import suggest
 
 COMMIT_LENGTH = 40
@@ -186,6 +186,14 @@ def _accelerator(scene: Scene) -> Iterator[Fault]:
             yield Fault(("services", i, "accelerator"), message, suggest(service.accelerator, sorted(ACCELERATORS)))
 
 
+def _devices(scene: Scene) -> Iterator[Fault]:
+    for i, service in enumerate(scene.spec.services):
+        yield from devices.rules(service, i, scene.models, scene.spec.platform)
+        yield from devices.nodes(service, i, scene.spec.clusters, scene.lock)
+    for i, model in enumerate(scene.spec.models):
+        yield from devices.compilations(model, i, locked(scene, model))
+
+
 def _platform(scene: Scene) -> Iterator[Fault]:
     code, repository = scene.spec.platform.code, scene.spec.platform.repository
     if scene.spec.platform.backstage is not None and "/" not in naming.host_and_path(repository.url)[1]:
@@ -197,7 +205,7 @@ def _platform(scene: Scene) -> Iterator[Fault]:
         yield Fault(
             ("platform", "code"), "`delivery: url` needs `baseUrl`", "the address where rendered/serve/ is published"
         )
-    for role in ("cpu", "gpu", "vllm"):
+    for role in RAY_IMAGE_ROLES:
         image = getattr(scene.spec.platform.images, role)
         if image is not None and tuple(map(int, image.ray_version.split(".")[:2])) < MINIMUM_RAY:
             wanted = ".".join(map(str, MINIMUM_RAY))
@@ -220,6 +228,44 @@ def _clusters(scene: Scene) -> Iterator[Fault]:
             yield Fault(("clusters", i, "selector"), message, "make the selectors exclude each other")
 
 
+def _refresh(scene: Scene) -> Iterator[Fault]:
+    for i, model in enumerate(scene.spec.models):
+        if model.refresh is None:
+            continue
+        branch = model.refresh.revision or model.source.revision
+        if is_commit(branch):
+            message = f"`{model.name}` stands at a commit, which never moves: there is nothing to look for"
+            hint = "name the branch to follow: `refresh: {schedule: ..., revision: main}`, or leave `refresh` out"
+            yield Fault(("models", i, "refresh"), message, hint)
+
+
+def _regions(scene: Scene) -> Iterator[Fault]:
+    for i, cache in enumerate(scene.spec.caches):
+        if cache.regions and cache.bucket is not None:
+            message = f"cache `{cache.name}` has `bucket` and `regions`"
+            yield Fault(("caches", i, "bucket"), message, "leave `bucket` out: each region names its own")
+        for key in ("region", "bucket"):
+            names = [getattr(region, key) for region in cache.regions]
+            for j in repeats(names):
+                yield Fault(
+                    ("caches", i, "regions", j, key), f"{key} `{names[j]}` stands twice", "each region has its own"
+                )
+    for i, cluster in enumerate(scene.spec.clusters):
+        yield from _region_of(scene, i, cluster)
+
+
+def _region_of(scene: Scene, i: int, cluster: Cluster) -> Iterator[Fault]:
+    """A cluster that states its region has a bucket there, in every cache with several regions that it uses."""
+    region = cluster.values.get("aws_region")
+    used = {m.cache for m in scene.spec.models if m.clusters is None or cluster.name in m.clusters}
+    for cache in scene.spec.caches:
+        regions = [entry.region for entry in cache.regions]
+        if region and regions and cache.name in used and region not in regions:
+            message = f"cache `{cache.name}` has no bucket in {region}, where `{cluster.name}` is"
+            hint = f"add it to the cache's `regions`; there are {', '.join(regions)}"
+            yield Fault(("clusters", i, "values", "aws_region"), message, hint)
+
+
 Rule = Callable[[Scene], Iterable[Fault]]
 RULES: tuple[Rule, ...] = (
     _names,
@@ -230,7 +276,10 @@ RULES: tuple[Rule, ...] = (
     _pinned,
     _gated,
     _accelerator,
+    _devices,
     _applications,
     _platform,
+    _refresh,
+    _regions,
     _clusters,
 )

@@ -89,15 +89,23 @@ def lint(tree: Path, helm: str | None, no_helm: bool, output: str) -> ExitCode:
 @click.argument("names", nargs=-1)
 @click.option("--upgrade", is_flag=True, help="Ask again for NAMES (all without NAMES), though nothing changed.")
 @click.option("--images/--no-images", default=True, show_default=True, help="Pin container images to digests too.")
+@click.option(
+    "--summary",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Write what moved to this file, in Markdown: a subject, a blank line, a table.",
+)
 @output_option
-def lock(catalogue: Path, names: tuple[str, ...], upgrade: bool, images: bool, output: str) -> ExitCode:
+def lock(
+    catalogue: Path, names: tuple[str, ...], upgrade: bool, images: bool, summary: Path | None, output: str
+) -> ExitCode:
     """Pin models to commits and images to digests in models.lock.yaml. Asks the Hub and the registries.
 
     Asks the Hub (HF_ENDPOINT, HF_TOKEN) for models that are new or whose source changed, and for NAMES.
     """
     from generator.verbs import lock as verb
 
-    return verb.lock_models(catalogue, names, upgrade=upgrade, images=images, output=output)
+    return verb.lock_models(catalogue, names, upgrade=upgrade, images=images, summary=summary, output=output)
 
 
 @cli.command(epilog=EPILOG)
@@ -286,6 +294,105 @@ def collect(bucket: str, **asked: Any) -> ExitCode:
     from generator.verbs import gc as verb
 
     return verb.collect(bucket, **asked)
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@catalogue_option
+@click.option("--bucket", metavar="s3://BUCKET[/PREFIX]", default=None, help="What is staged there, instead of Git.")
+@click.option(
+    "--volume",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="What is staged in this folder, where a volume is mounted.",
+)
+@click.option("--endpoint-url", metavar="URL", help="Another S3 than AWS's; else AWS_ENDPOINT_URL.")
+@output_option
+def versions(names: tuple[str, ...], catalogue: Path, **asked: Any) -> ExitCode:
+    """List the revisions of MODELs (all without any): what models.lock.yaml has named in the history of Git.
+
+    With --bucket or --volume, the copies that are staged there, which of them are served now, and what in Git refers to
+    each. The credentials need s3:ListBucket.
+    """
+    from generator.verbs import versions as verb
+
+    return verb.list_versions(catalogue, names, **asked)
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("model")
+@click.argument("revision", required=False)
+@catalogue_option
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@output_option
+def rollback(model: str, revision: str | None, catalogue: Path, dry_run: bool, output: str) -> ExitCode:
+    """Serve an earlier REVISION of MODEL again: puts its entry of the history of Git back into models.lock.yaml.
+
+    REVISION is the start of a commit on the Hub, 4 digits or more. [default: the one before the one served now]
+    `modelyard versions MODEL` lists them; `modelyard lock --upgrade MODEL` goes forward again.
+    """
+    from generator.verbs import rollback as verb
+
+    return verb.roll_back(catalogue, model, revision, dry_run=dry_run, output=output)
+
+
+@cli.group()
+def kro() -> None:
+    """kro without a cluster: check ResourceGraphDefinitions, and see what instances become."""
+
+
+@kro.command("check", epilog=EPILOG)
+@click.argument("places", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--schemas",
+    "schema_places",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path, exists=True),
+    help="CustomResourceDefinitions or JSON Schemas of the kinds in the graphs: templates are held against them.",
+)
+@output_option
+def kro_check(places: tuple[Path, ...], schema_places: tuple[Path, ...], output: str) -> ExitCode:
+    """Say what kro would refuse in the ResourceGraphDefinitions of FILE (files or folders), and what fails later.
+
+    Looks at names, SimpleSchema, expressions and their types, dependencies and circles, conditions, collections, and
+    the templates. Fields of a kind are checked where its schema is known: by --schemas, or from another graph in FILE.
+    """
+    from generator.verbs import kro as verb
+
+    return verb.check(places, schema_places=schema_places, output=output)
+
+
+@kro.command("expand", epilog=EPILOG)
+@click.argument("places", nargs=-1, required=True, metavar="INSTANCE...", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--rgd",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    default=(Path("rendered/kro"),),
+    show_default="rendered/kro",
+    help="Where the graph of the kind is: a file or a folder.",
+)
+@click.option(
+    "--with",
+    "live",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path, exists=True),
+    help="Objects as the cluster has them (kubectl get -o yaml): for externalRef, and for what stands in a status.",
+)
+@click.option("-r", "--recursive", is_flag=True, help="Expand objects that are instances of another graph, too.")
+@click.option("--output", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="How to print.")
+def kro_expand(places: tuple[Path, ...], **asked: Any) -> ExitCode:
+    """Print the objects that the instances in INSTANCE become, in the order in which kro makes them.
+
+    Graphs may stand in INSTANCE, too. Each instance is held against the schema of its kind first. What only a cluster
+    knows stays as it is written, and stderr says why.
+    """
+    from generator.verbs import kro as verb
+
+    return verb.expand(places, **asked)
 
 
 def _version_block() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from generator import __version__, bundle, checks, lock, tree, yamlio
@@ -42,7 +41,7 @@ def plan_catalogue(catalogue: Path, assets: Assets) -> Planned:
     if locked is None or loaded.spec is None or any(d.severity is Severity.ERROR for d in diagnostics):
         return Planned(None, tuple(diagnostics))
     code = {package: bundle.read_app(assets.root / "serving" / package) for package in _packages()}
-    return Planned(resolve(loaded.spec, locked, code, document.text, job_digest(assets)), tuple(diagnostics))
+    return Planned(resolve(loaded.spec, locked, code, document.text), tuple(diagnostics))
 
 
 def read_catalogue(path: Path) -> Document:
@@ -70,14 +69,6 @@ def read_lock(catalogue: Path) -> Lock:
 def files(plan: Plan, assets: Assets) -> tree.Tree:
     """The whole tree, path to content."""
     return tree.build(emit(plan, assets), generator=__version__)
-
-
-def job_digest(assets: Assets) -> str:
-    """Digest of the prestage chart's templates: Jobs are immutable, so a new template needs new names."""
-    digest = sha256()
-    for name, content in assets.files("chart-templates/prestage/templates"):
-        digest.update(name.encode() + b"\0" + content + b"\0")
-    return digest.hexdigest()
 
 
 def _packages() -> list[str]:

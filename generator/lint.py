@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from generator import kinds, yamlio
 from generator.assets import Assets
-from generator.emit.charts import SERVICE_CHARTS
 from generator.errors import Diagnostic, Severity, UserError, dotted
+from generator.kro import graph, reading
+from generator.kro.check import check
+from generator.kro.schemas import Schemas
+from generator.stagings import STAGINGS
+from generator.stagings.model import BUCKET
 
 # Stand in for what an ApplicationSet reads from the cluster.
-_CLUSTER = {
-    "prestage": {"modelPrestage.s3Bucket": "lint-ray-models-000000000000", "modelPrestage.region": "eu-west-1"},
-    **{
-        chart: {"cluster.bucket": "lint-ray-models-000000000000", "cluster.region": "eu-west-1"}
-        for chart in SERVICE_CHARTS.values()
-    },
+_FACTS = {
+    "aws_account_id": "000000000000",
+    "aws_cluster_name": "lint",
+    "aws_region": "eu-west-1",
+    "resource_prefix": "lint",
 }
+_FACT = re.compile(r"\{\{ \.values\.(\w+) \}\}")
+_SERVICES = {"cluster": {"bucket": BUCKET, "region": "{{ .values.aws_region }}"}}
 # Rendered files nest deeper and hold longer texts (zips, plans) than what people write.
 RENDERED = yamlio.Limits(file_bytes=64 * 2**20, depth=40, scalar_bytes=2 * 2**20)
 # Files that are templates of something else.
@@ -37,6 +42,7 @@ class Object:
 
     origin: str
     document: dict[str, Any]
+    again: bool = False  # of a chart with the values of another region
 
     @property
     def kind(self) -> str:
@@ -68,8 +74,10 @@ def lint(tree: Path, assets: Assets, helm: str | None) -> Judged:
     made = _made(objects)
     for obj in objects:
         found += _schema(obj, schemas, made)
+    once = [obj for obj in objects if not obj.again]
     for rule in RULES:
-        found += rule(objects)
+        found += rule(once)
+    found += _graphs(objects, assets)
     counts: dict[str, int] = {}
     for obj in objects:
         counts[obj.kind] = counts.get(obj.kind, 0) + 1
@@ -88,14 +96,17 @@ def _files(tree: Path, found: list[Diagnostic]) -> Iterator[Object]:
 
 def _charts(tree: Path, helm: str, found: list[Diagnostic]) -> Iterator[Object]:
     for chart in sorted(path.parent for path in tree.glob("charts/*/Chart.yaml")):
+        seen: set[tuple[Path, ...]] = set()
         for values, facts in _values_of(tree, chart):
             arguments = [argument for path in values for argument in ("-f", str(path))]
             arguments += [argument for key, value in facts.items() for argument in ("--set-string", f"{key}={value}")]
-            origin = str(values[0] if len(values) == 1 else chart)
+            origin = str(values[0] if len(values) == 1 else values[0].parent)
             text = _helm([helm, "lint", "--strict", str(chart), *arguments], origin, found)
             if text is not None:
                 text = _helm([helm, "template", chart.name, str(chart), "-n", "ray-system", *arguments], origin, found)
-            yield from _documents(text or "", f"{origin} ({chart.name})", found)
+            made = _documents(text or "", f"{origin} ({chart.name})", found)
+            yield from (replace(obj, again=tuple(values) in seen) for obj in made)
+            seen.add(tuple(values))
 
 
 def _documents(text: str, origin: str, found: list[Diagnostic]) -> Iterator[Object]:
@@ -112,11 +123,37 @@ def _values_of(tree: Path, chart: Path) -> Iterator[tuple[list[Path], dict[str, 
     """The value files that go together: the chart's own tests, and each cluster's."""
     for path in sorted(chart.glob("ci/*.yaml")):
         yield [path], {}
+    row = next((row for row in STAGINGS.values() if row.chart == chart.name), None)
+    given = row.given(True) if row else _SERVICES
     for cluster in sorted((tree / "clusters").glob("*")):
-        pattern = "prestage.yaml" if chart.name == "prestage" else "services/*.yaml"
-        paths = sorted(cluster.glob(pattern))
-        if paths:
-            yield paths, _CLUSTER[chart.name]
+        paths = sorted(cluster.glob(row.file if row else "services/*.yaml"))
+        for region in regions(paths) if paths else ():
+            yield paths, dict(_filled(given, {**_FACTS, "aws_region": region}))
+
+
+def regions(paths: Iterable[Path]) -> list[str]:
+    """Regions in which a cluster with these values can be: those that every cache with several has."""
+    found = [set(regions) for path in paths for regions in _lists(yamlio.load_file(path, str(path), RENDERED).data)]
+    return sorted(set.intersection(*found)) if found else [_FACTS["aws_region"]]
+
+
+def _lists(node: Any) -> Iterator[list[str]]:
+    """The names in every list of regions inside `node`."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key == "regions":
+            yield [item["region"] for item in value]
+        else:
+            yield from _lists(value)
+
+
+def _filled(given: Mapping[str, Any], facts: Mapping[str, str], path: str = "") -> Iterator[tuple[str, str]]:
+    """What an ApplicationSet would fill in, by the path of the value."""
+    for key, value in given.items():
+        place = f"{path}.{key}" if path else key
+        if isinstance(value, Mapping):
+            yield from _filled(value, facts, place)
+        elif isinstance(value, str):
+            yield place, _FACT.sub(lambda found: facts[found[1]], value)
 
 
 def _helm(command: list[str], origin: str, found: list[Diagnostic]) -> str | None:
@@ -201,6 +238,20 @@ def _secrets(objects: list[Object]) -> Iterator[Diagnostic]:
             yield Diagnostic(
                 f"Secret {obj.name} in Git", obj.origin, hint="keep it in the cluster or in a secret store"
             )
+
+
+def _graphs(objects: list[Object], assets: Assets) -> Iterator[Diagnostic]:
+    """What kro would say of the graphs of the tree; those of files with their lines."""
+    narrow = {
+        kinds.kind_of(schema): schema
+        for name, schema in kinds.read_schemas(assets.root / "schemas" / "kinds").items()
+        if name != kinds.SERVE_CONFIG
+    }
+    found = [obj for obj in objects if graph.is_graph(obj.document)]
+    files = [path for path in dict.fromkeys(Path(obj.origin) for obj in found) if path.is_file()]
+    documents = [document for path in files for document in reading.read(path)]
+    documents += [reading.Document(obj.document, obj.origin) for obj in found if Path(obj.origin) not in files]
+    yield from check(documents, Schemas(narrow=narrow))
 
 
 Rule = Callable[[list[Object]], Iterable[Diagnostic]]

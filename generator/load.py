@@ -126,7 +126,7 @@ def _remains(data: Any, details: list[ErrorDetails], faults: tuple[Diagnostic, .
     try:
         return Loaded(None, Spec.model_validate(whole), {}, frozenset(), faults)
     except ValidationError as error:
-        return _without_items(whole, error.errors(include_url=False), faults)
+        return _without_items(whole, _own(error), faults)
 
 
 def _prune(data: Any, path: Path) -> None:

@@ -40,11 +40,15 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What there is: `usable` bytes, how to name them, and what gives more."""
+    """What there is: `usable` bytes, how to name them, and what gives more.
+
+    `whole`: the KV cache of all requests is taken at the start, as it was compiled, and not as they come.
+    """
 
     usable: int
     what: str
     more: str
+    whole: bool = False
 
 
 def kv_per_token(entry: LockedModel, dtype: str = "auto") -> int | None:
@@ -98,7 +102,8 @@ def _room(service: Service, application: Application) -> Room | None:
     accelerator = ACCELERATORS.get(service.accelerator or "")
     if accelerator is not None:
         usable = int(accelerator.memory * application.accelerators * USABLE_ACCELERATOR_MEMORY)
-        return Room(usable, f"{application.accelerators} x {accelerator.name}", MORE_ACCELERATORS)
+        what = f"{application.accelerators} x {accelerator.name}"
+        return Room(usable, what, MORE_ACCELERATORS, whole=bool(accelerator.compiled))
     if application.memory is None or service.accelerator is not None:
         return None
     usable = in_bytes(application.memory) - REPLICA_OVERHEAD
@@ -142,7 +147,8 @@ def _fits(use: Use, room: Room) -> Iterator[Fault]:
         )
         yield Fault(use.name_at, message, f"set `contextLength` to {left // per_token} or less, or {room.more}")
     elif per_token * use.context * use.application.concurrency > left:
-        yield _crowded(use, left // (per_token * use.context))
+        fitting = left // (per_token * use.context)
+        yield _oversized(use, room, weights, fitting) if room.whole else _crowded(use, fitting)
 
 
 def _bounded(use: Use, room: Room, weights: int, per_token: int, tokens: int) -> Iterator[Fault]:
@@ -153,6 +159,16 @@ def _bounded(use: Use, room: Room, weights: int, per_token: int, tokens: int) ->
         )
         most = (room.usable - weights) // per_token
         yield Fault((*use.at, "kvCacheTokens"), message, f"set `kvCacheTokens` to {most} or less, or {room.more}")
+
+
+def _oversized(use: Use, room: Room, weights: int, fitting: int) -> Fault:
+    """A compiled model has the cache of its whole batch, used or not."""
+    message = (
+        f"weights ({human(weights)}) and the KV cache of {use.application.concurrency} requests of {use.context}"
+        f" tokens do not fit: {room.what} holds {human(room.usable)}"
+    )
+    hint = f"serve a variant that was compiled for {fitting} requests or fewer, or for shorter ones; or {room.more}"
+    return Fault(use.name_at, message, hint)
 
 
 def _crowded(use: Use, fitting: int) -> Fault:

@@ -16,15 +16,22 @@ MODELS_MOUNT = "/mnt/models/models"
 CODE_PREFIX = "code"
 CODE_MOUNT = "/opt/modelyard/code"
 PLAN_MOUNT = "/etc/modelyard/prestage"
+# What the prestage program deletes again beside a model; nothing else may go (generator/prestage/targets).
+NOTES = (".modelyard/progress.json", ".modelyard/held.json")
+# ConfigMap with the number of Workflows that stage at a time.
+STAGING_LIMITS = "model-staging-limits"
 MANIFEST = ".modelyard/manifest.json"
 
 SERVICE_LABEL = "modelyard.dev/service"
 MODEL_LABEL = "modelyard.dev/model"
+ACCELERATOR_LABEL = "modelyard.dev/accelerator"
 
 KRO_GROUP = "kro.run"
 KRO_VERSION = "v1alpha1"
 KRO_KIND = "ModelService"
 KRO_PLURAL = "modelservices"
+KRO_MODEL_KIND = "HuggingFaceModel"
+KRO_MODEL_PLURAL = "huggingfacemodels"
 
 # GitOps Bridge annotations of the cluster Secret that we read.
 BRIDGE_KEYS = ("aws_account_id", "aws_cluster_name", "aws_region", "resource_prefix")
@@ -80,6 +87,11 @@ def code_config_map(app: str, sha: str) -> str:
 def volume_handle(namespace: str, service: str) -> str:
     """Unique per PersistentVolume: kubelet handles one volume per handle (S3 CSI driver v2.7.0 TROUBLESHOOTING)."""
     return f"s3-{namespace}-{service}-models"
+
+
+def node_pool(accelerator: str) -> str:
+    """Karpenter labels nodes with the name of their pool: 63 at most. Names of accelerators are ours, and short."""
+    return f"modelyard-{accelerator}"
 
 
 def service_account(service: str) -> str:

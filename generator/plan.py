@@ -23,6 +23,7 @@ class Platform:
     notify: Notify
     backstage: Backstage | None
     monitoring: Monitoring | None
+    parallel: int  # Workflows that stage at a time on a cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,20 @@ class Monitoring:
     labels: Mapping[str, str]  # by which it selects rules and monitors
     namespace: str | None  # that alone may read metrics; None: every namespace
     dashboards: bool  # as ConfigMaps for Grafana's sidecar
+    push_gateway: PushGateway | None
+
+
+@dataclass(frozen=True, slots=True)
+class PushGateway:
+    """The Service of a Prometheus Pushgateway."""
+
+    namespace: str
+    service: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.service}.{self.namespace}.svc:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +79,7 @@ class Cluster:
     destination: str  # Argo CD cluster name, `*` where a selector may choose several
     values: Mapping[str, str]  # stated instead of GitOps Bridge annotations
     services_by: str  # kro | helm
+    node_pools: str | None  # auto-mode | karpenter; None: the platform's own
     addons: tuple[str, ...]
 
 
@@ -109,6 +125,26 @@ class Model:
     labels: Mapping[str, str]
     key: str  # bucket key prefix
     path: str  # folder that pods see
+    refresh: Refresh | None
+    load_test: bool
+    compiled_for: tuple[str, ...]  # rows of catalog.ACCELERATORS
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """When the Hub is looked at for a new commit, and on which branch."""
+
+    schedule: str  # five fields of cron
+    time_zone: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region and its bucket."""
+
+    region: str
+    bucket: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +153,19 @@ class Cache:
 
     name: str
     kind: str  # row of generator.caches
-    bucket: str | None  # None: <prefix>-ray-models-<account> of the cluster
+    bucket: str | None  # None: <prefix>-ray-models-<account> of the cluster, or one of `regions`
     credentials: str  # driver | pod
+    regions: tuple[Region, ...]  # the first is staged from the Hub, the others from the first; empty: one bucket
 
 
 @dataclass(frozen=True, slots=True)
 class Prestage:
-    """The Job that stages one model on every cluster of `model.clusters`."""
+    """How one model is staged."""
 
     model: Model
+    ways: Mapping[str, str]  # cluster -> row of generator.stagings
     image: str
-    deadline: int  # seconds, of the whole Job
+    deadline: int  # seconds, of the whole run
     digest: str  # of all inputs but the cluster's own values
     plan: str  # canonical JSON that the program reads: source, commit, files
 
@@ -210,7 +248,11 @@ class Plan:
     version: str  # of the generator
 
     def models_on(self, cluster: str) -> tuple[Prestage, ...]:
-        return tuple(p for p in self.prestages if cluster in p.model.clusters)
+        return tuple(p for p in self.prestages if cluster in p.ways)
+
+    def staged(self, cluster: str, way: str) -> tuple[Prestage, ...]:
+        """What a row of generator.stagings has to do on a cluster."""
+        return tuple(p for p in self.prestages if p.ways.get(cluster) == way)
 
     def services_on(self, cluster: str) -> tuple[Service, ...]:
         return tuple(s for s in self.services if cluster in s.clusters)

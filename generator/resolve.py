@@ -12,7 +12,7 @@ from generator.lock import Lock, LockedModel
 from generator.quantities import gibibytes
 from generator.services import Code
 from generator.shutdown import shutdown
-from generator.spec import Cluster, Model, Notifications, Platform, Service, Spec
+from generator.spec import Cache, Cluster, Model, Notifications, Platform, Service, Spec
 from generator.yamlio import canonical_json
 
 # Slowest copy that still counts as alive, with room for the three tries of a Job.
@@ -23,19 +23,18 @@ _DEADLINE_UNKNOWN = 6 * 3600
 _CAPACITY_UNKNOWN = "1Ti"
 
 
-def resolve(spec: Spec, lock: Lock, code: Code, text: str, job_digest: str) -> plan.Plan:
+def resolve(spec: Spec, lock: Lock, code: Code, text: str) -> plan.Plan:
     """The Plan of a catalogue.
 
-    `code` maps a folder of serving/ to its files, `text` is models.yaml as read, `job_digest` the digest of the
-    prestage chart's templates: a Job is immutable, so a changed template needs a new name too.
+    `code` maps a folder of serving/ to its files, `text` is models.yaml as read.
     """
     platform = spec.platform
     clusters = tuple(_cluster(c) for c in spec.clusters)
-    caches = {c.name: plan.Cache(c.name, c.type, c.bucket, c.credentials) for c in spec.caches}
+    caches = {c.name: _cache(c) for c in spec.caches}
+    ways = {c.name: {cluster.name: cluster.staging or c.staging for cluster in spec.clusters} for c in spec.caches}
     everywhere = tuple(c.name for c in clusters)
     models = tuple(_model(m, lock, caches[m.cache], everywhere) for m in sorted(spec.models, key=lambda m: m.name))
     image = _digested(platform.images.prestage, lock)
-    notify = _notify(platform.notifications)
     by_name = {m.name: m for m in models}
     served = tuple(_service(s, platform, by_name, lock, code) for s in sorted(spec.services, key=lambda s: s.name))
     used = {s.code.filename: s.code for s in served if s.code is not None}
@@ -43,7 +42,7 @@ def resolve(spec: Spec, lock: Lock, code: Code, text: str, job_digest: str) -> p
         platform=_platform(platform, text),
         clusters=clusters,
         models=models,
-        prestages=tuple(_prestage(m, image, notify, job_digest) for m in models),
+        prestages=tuple(_prestage(m, ways[m.cache.name], image, platform) for m in models),
         services=served,
         bundles=tuple(used[name] for name in sorted(used)),
         images={image: "prestage"} | {s.image: "ray" for s in served},
@@ -70,6 +69,7 @@ def _platform(platform: Platform, text: str) -> plan.Platform:
         notify=_notify(platform.notifications),
         backstage=_backstage(platform, text),
         monitoring=_monitoring(platform),
+        parallel=platform.staging.parallel,
     )
 
 
@@ -96,7 +96,13 @@ def _monitoring(platform: Platform) -> plan.Monitoring | None:
     asked = platform.monitoring
     if asked is None:
         return None
-    return plan.Monitoring(dict(sorted(asked.labels.items())), asked.namespace, asked.dashboards)
+    gateway = asked.push_gateway
+    return plan.Monitoring(
+        labels=dict(sorted(asked.labels.items())),
+        namespace=asked.namespace,
+        dashboards=asked.dashboards,
+        push_gateway=plan.PushGateway(gateway.namespace, gateway.service, gateway.port) if gateway else None,
+    )
 
 
 def _cluster(cluster: Cluster) -> plan.Cluster:
@@ -107,8 +113,19 @@ def _cluster(cluster: Cluster) -> plan.Cluster:
         destination="*" if cluster.selector else cluster.name,
         values=dict(sorted(cluster.values.items())),
         services_by=cluster.services_by,
+        node_pools=cluster.node_pools,
         addons=tuple(sorted(cluster.addons)),
     )
+
+
+def _cache(cache: Cache) -> plan.Cache:
+    regions = tuple(plan.Region(region.region, region.bucket) for region in cache.regions)
+    return plan.Cache(cache.name, cache.type, cache.bucket, cache.credentials, regions)
+
+
+def _refresh(model: Model) -> plan.Refresh | None:
+    asked = model.refresh
+    return plan.Refresh(asked.schedule, asked.time_zone, asked.revision or model.source.revision) if asked else None
 
 
 def _model(model: Model, lock: Lock, cache: plan.Cache, everywhere: tuple[str, ...]) -> plan.Model:
@@ -137,6 +154,9 @@ def _model(model: Model, lock: Lock, cache: plan.Cache, everywhere: tuple[str, .
         labels=dict(sorted(model.labels.items())),
         key=naming.model_key(model.name, commit),
         path=naming.model_path(model.name, commit),
+        refresh=_refresh(model),
+        load_test=model.load_test,
+        compiled_for=tuple(sorted(model.compiled_for)),
     )
 
 
@@ -146,7 +166,7 @@ def _files(entry: LockedModel | None) -> tuple[plan.File, ...] | None:
     return tuple(plan.File(f.path, f.size, f.digest) for f in entry.files)
 
 
-def _prestage(model: plan.Model, image: str, notify: plan.Notify, job_digest: str) -> plan.Prestage:
+def _prestage(model: plan.Model, ways: Mapping[str, str], image: str, platform: Platform) -> plan.Prestage:
     document = {
         "version": 1,
         "model": model.name,
@@ -157,10 +177,18 @@ def _prestage(model: plan.Model, image: str, notify: plan.Notify, job_digest: st
     }
     text = canonical_json(document)
     deadline = _deadline(model.size)
+    notify = _notify(platform.notifications)
     token = [model.token.secret, model.token.key] if model.token else []
     told = [notify.sns_topic, notify.webhook_secret, notify.webhook_key]
-    inputs = canonical_json([text, image, deadline, token, told, model.key, job_digest])
-    return plan.Prestage(model=model, image=image, deadline=deadline, digest=naming.digest(inputs.encode()), plan=text)
+    inputs = canonical_json([text, image, deadline, token, told, model.key, model.load_test])
+    return plan.Prestage(
+        model=model,
+        ways={cluster: ways[cluster] for cluster in model.clusters},
+        image=image,
+        deadline=deadline,
+        digest=naming.digest(inputs.encode()),
+        plan=text,
+    )
 
 
 def _deadline(size: int | None) -> int:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from generator import memory, naming, plan
+from generator import naming, plan, pods
 from generator.applications import name_of
 from generator.apps import APPS, Deployment, Served
+from generator.apps.base import image_role
 from generator.bundle import Bundle, join
-from generator.catalog import ACCELERATORS, DEFAULT_RAY_IMAGES, DEFAULT_REPLICA_MEMORY
+from generator.catalog import ACCELERATORS, DEFAULT_RAY_IMAGES
 from generator.lock import Lock
-from generator.quantities import cores, gibibytes, in_bytes
+from generator.quantities import cores, in_bytes
 from generator.spec import Application, Platform, Service
 from generator.yamlio import dump
 
@@ -31,7 +32,7 @@ def bundled(service: Service, code: Code) -> Bundle | None:
 
 def ray_image(platform: Platform, service: Service) -> tuple[str, str]:
     """Reference, and the Ray release inside. Checks saw to it that all applications want the same."""
-    role = APPS[service.applications[0].app].image(service.accelerator is not None)
+    role = image_role(APPS[service.applications[0].app], ACCELERATORS.get(service.accelerator or ""))
     chosen = getattr(platform.images, role) or DEFAULT_RAY_IMAGES[role]
     return chosen.image, chosen.ray_version
 
@@ -51,38 +52,15 @@ def application(service: Service, asked: Application, models: Mapping[str, plan.
 
 
 def workers(service: Service, lock: Lock) -> plan.Workers:
-    """One pod for one replica of the largest application; as many pods as there may be replicas with a model.
-
-    What stands in front of the models (`App.helpers`) is on the same pods: each has room for all of it, so that a
-    replica finds its place wherever the others went.
-    """
+    """As many pods as there may be replicas with a model."""
     accelerator = ACCELERATORS.get(service.accelerator or "")
-    helpers = [helper for a in service.applications for helper in APPS[a.app].helpers]
-    cpus = max(cores(a.cpu) for a in service.applications) + sum(h.cpus * h.replicas for h in helpers)
-    beside = sum(h.memory * h.replicas for h in helpers)
-    largest = max((_replica_memory(service, a, lock) for a in service.applications), key=in_bytes)
-    limits = {
-        "cpu": str(-(-int(cpus * 1000) // 1000)),
-        "memory": gibibytes(in_bytes(largest) + beside) if beside else largest,
-    }
-    if accelerator is not None:
-        limits[accelerator.resource] = str(max(a.accelerators for a in service.applications))
     return plan.Workers(
         min=sum(a.replicas.min * len(a.models) for a in service.applications),
         max=sum(a.replicas.max * len(a.models) for a in service.applications),
-        limits=limits,
+        limits=pods.limits(service, lock),
         node_selector=dict(sorted(service.node_selector.items())),
         tolerations=(accelerator.toleration,) if accelerator else (),
     )
-
-
-def _replica_memory(service: Service, application: Application, lock: Lock) -> str:
-    """That of the largest model."""
-    if application.memory is not None:
-        return application.memory
-    on_host = service.accelerator is None
-    needed = [memory.needed(application, lock.models.get(name), on_host=on_host) for name in application.models]
-    return DEFAULT_REPLICA_MEMORY if None in needed else gibibytes(max(n for n in needed if n is not None))
 
 
 def entries(
@@ -97,9 +75,13 @@ def entries(
     for asked, resolved in zip(service.applications, applications, strict=True):
         app = APPS[asked.app]
         uri = _working_dir(platform, bundle, resolved.models[0].cache) if bundle is not None and app.packages else ""
-        deployment = _deployment(asked, resolved, uri)
-        size = in_bytes(_replica_memory(service, asked, lock))
-        found.append(app.serve(replace(deployment, ray_version=ray_image(platform, service)[1], memory=size)))
+        deployment = replace(
+            _deployment(asked, resolved, uri),
+            ray_version=ray_image(platform, service)[1],
+            memory=in_bytes(pods.replica_memory(service, asked, lock)),
+            accelerator=ACCELERATORS.get(service.accelerator or ""),
+        )
+        found.append(app.serve(deployment))
     return found
 
 

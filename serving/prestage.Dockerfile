@@ -8,7 +8,7 @@ COPY serving/prestage.requirements.txt /build/requirements.txt
 # Wheels only: nothing of a package runs here. Compiled at build time, as the Job's root file system is read-only.
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
     --compile --target /opt/modelyard/packages -r /build/requirements.txt
-COPY generator/__init__.py generator/filechoice.py /opt/modelyard/app/generator/
+COPY generator/__init__.py generator/filechoice.py generator/safetensors.py /opt/modelyard/app/generator/
 COPY generator/prestage /opt/modelyard/app/generator/prestage
 RUN python -m compileall -q /opt/modelyard/app
 

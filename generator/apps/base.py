@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from generator.catalog import RAY_GPU, Accelerator
+
 # The next requests wait at the replica, so that they join the batch at once; the ones after them in Serve's queue.
 ONGOING_PER_SLOT = 2
 # Beyond this many waiting requests the answer is 503: a backlog that grows helps nobody.
@@ -30,7 +32,8 @@ class Deployment:
     """One application of a service, resolved: what its row turns into an entry of serveConfigV2.
 
     `cpus` in cores and `memory` in bytes are those of one replica, lengths are in tokens; `working_dir` is the URI
-    of the zip, empty without one. `models` are several for a router only.
+    of the zip, empty without one. `models` are several for a router only. A replica has so many `accelerators`, of the
+    kind `accelerator`; without it, it runs on CPUs.
     """
 
     name: str
@@ -40,7 +43,7 @@ class Deployment:
     min_replicas: int
     max_replicas: int
     cpus: float
-    accelerators: int  # 0 on CPUs
+    accelerators: int
     max_tokens: int
     concurrency: int
     memory: int | None = None
@@ -49,6 +52,7 @@ class Deployment:
     sticky: str | None = None
     prompt: str | None = None
     ray_version: str = "2.60.0"
+    accelerator: Accelerator | None = None
 
     @property
     def model(self) -> Served:
@@ -71,8 +75,9 @@ class App:
     """A kind of application.
 
     `packages` are its folders under serving/, none when Ray brings the code; `image` maps "runs on an accelerator" to
-    the role of its image (catalog.DEFAULT_RAY_IMAGES); `serve` makes its entry of `applications:`. Of the fields
-    that not every application knows (`OWN_FIELDS`) it must have those in `needs` and may have those in `takes`.
+    the role of its image (catalog.RAY_IMAGE_ROLES), where the accelerator has none of its own; `serve` makes its entry
+    of `applications:`. Of the fields that not every application knows (`OWN_FIELDS`) it must have those in `needs` and
+    may have those in `takes`.
     `one_window`: prompt and answer share the context length. `suits_all`: serves any model that generates text, from
     the fields which a form asks for.
     """
@@ -114,9 +119,7 @@ def entry(
 
 def replica(deployment: Deployment, name: str, env: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A deployment that holds a model; `env` joins what the application reads."""
-    actor: dict[str, Any] = {"num_cpus": number(deployment.cpus)}
-    if deployment.accelerators:
-        actor["num_gpus"] = deployment.accelerators
+    actor: dict[str, Any] = {"num_cpus": number(deployment.cpus), **devices(deployment)}
     if deployment.memory is not None:
         actor["memory"] = deployment.memory
     if env is not None:
@@ -199,6 +202,21 @@ def model_environment(model: Served) -> dict[str, str]:
     if model.context_length is not None:
         values["CONTEXT_LENGTH"] = str(model.context_length)
     return values
+
+
+def devices(deployment: Deployment) -> dict[str, Any]:
+    """How an actor asks for the devices of a replica."""
+    if deployment.accelerator is None:
+        return {}
+    if deployment.accelerator.ray == RAY_GPU:
+        return {"num_gpus": deployment.accelerators}
+    return {"resources": {deployment.accelerator.ray: deployment.accelerators}}
+
+
+def image_role(app: App, accelerator: Accelerator | None) -> str:
+    """Field of `platform.images` that such a replica runs."""
+    own = accelerator.image if accelerator is not None else None
+    return own or app.image(accelerator is not None)
 
 
 def ray_image(accelerated: bool) -> str:

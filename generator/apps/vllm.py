@@ -1,16 +1,39 @@
 """`ray.serve.llm` (vLLM): no code of ours, OpenAI-compatible, for accelerators.
 
 vLLM sizes its KV cache from the accelerator's memory, so there is no `kvCacheTokens` here.
+
+Of devices, ray.serve.llm knows GPUs and TPUs (Ray 2.60 llm/_internal/serve/core/configs/accelerators.py): it gives
+each rank a bundle, and reads the engine's configuration in a task that asks for a part of a GPU. Any other device is
+asked for by the replica's own actor, in one bundle with neither: Ray takes that for CPUs, starts no such task, and
+leaves the executor to vLLM's platform, which runs all cores in one process (vllm-neuron, optimum-neuron). Ray tells
+the actor which cores are its own (NEURON_RT_VISIBLE_CORES), and the engine's process inherits it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from generator.apps.base import App, Deployment, drain, scaling
+from generator.apps.base import App, Deployment, devices, drain, scaling
+from generator.catalog import RAY_GPU
 
 
 def serve(deployment: Deployment) -> dict[str, Any]:
+    config = {
+        "model_loading_config": {"model_id": deployment.model.name, "model_source": deployment.model.path},
+        "engine_kwargs": _engine(deployment),
+        **_placement(deployment),
+        "deployment_config": _deployment(deployment),
+    }
+    return {
+        "name": deployment.name,
+        "route_prefix": deployment.route,
+        "import_path": "ray.serve.llm:build_openai_app",
+        "runtime_env": {"env_vars": {**_compiled(deployment), "HF_HUB_OFFLINE": "1"}},
+        "args": {"llm_configs": [config]},
+    }
+
+
+def _engine(deployment: Deployment) -> dict[str, Any]:
     engine: dict[str, Any] = {
         "tensor_parallel_size": deployment.accelerators,
         "max_num_seqs": deployment.concurrency,
@@ -21,19 +44,34 @@ def serve(deployment: Deployment) -> dict[str, Any]:
         engine["max_model_len"] = deployment.model.context_length
     if deployment.dtype != "auto":
         engine["dtype"] = deployment.dtype
-    lifetime = {"graceful_shutdown_timeout_s": drain(deployment.max_tokens)}
+    return engine
+
+
+def _deployment(deployment: Deployment) -> dict[str, Any]:
     config = {
-        "model_loading_config": {"model_id": deployment.model.name, "model_source": deployment.model.path},
-        "engine_kwargs": engine,
-        "deployment_config": {**scaling(deployment), "max_ongoing_requests": deployment.concurrency, **lifetime},
+        **scaling(deployment),
+        "max_ongoing_requests": deployment.concurrency,
+        "graceful_shutdown_timeout_s": drain(deployment.max_tokens),
     }
-    return {
-        "name": deployment.name,
-        "route_prefix": deployment.route,
-        "import_path": "ray.serve.llm:build_openai_app",
-        "runtime_env": {"env_vars": {"HF_HUB_OFFLINE": "1"}},
-        "args": {"llm_configs": [config]},
-    }
+    return config if _plans_itself(deployment) else config | {"ray_actor_options": devices(deployment)}
+
+
+def _placement(deployment: Deployment) -> dict[str, Any]:
+    """One bundle: Ray adds what the actor asks for, and would add a bundle for each rank without it."""
+    if _plans_itself(deployment):
+        return {}
+    return {"placement_group_config": {"bundles": [{"CPU": 0}], "strategy": "STRICT_PACK"}}
+
+
+def _plans_itself(deployment: Deployment) -> bool:
+    """Whether ray.serve.llm asks for the devices."""
+    return deployment.accelerator is None or deployment.accelerator.ray == RAY_GPU
+
+
+def _compiled(deployment: Deployment) -> dict[str, str]:
+    """Where the compiled model is. Without it vllm-neuron compiles, beside the weights, where nobody can write."""
+    variable = deployment.accelerator.artefacts if deployment.accelerator is not None else None
+    return {variable: deployment.model.path} if variable is not None else {}
 
 
 APP = App(
@@ -41,6 +79,6 @@ APP = App(
     packages=(),
     image=lambda accelerated: "vllm",
     needs_accelerator=True,
-    max_accelerators=16,
+    max_accelerators=64,
     serve=serve,
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from generator.assets import Assets
-from generator.emit import argocd, backstage, catalogue, charts, kro, monitoring, serve, terraform
+from generator.emit import argocd, backstage, catalogue, charts, graphs, monitoring, nodepools, serve, terraform
 from generator.plan import Plan
 
 Emitter = Callable[[Plan, Assets], Iterator[tuple[str, bytes]]]
@@ -16,9 +16,10 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
     {
         "argocd": argocd.emit,
         "charts": charts.emit,
-        "kro": kro.emit,
+        "kro": graphs.emit,
         "serve": serve.emit,
         "monitoring": monitoring.emit,
+        "nodepools": nodepools.emit,
         "terraform": terraform.emit,
         "backstage": backstage.emit,
         "catalogue": catalogue.emit,

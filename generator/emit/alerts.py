@@ -145,14 +145,6 @@ ALERTS = (
         f"{_OF_APPLICATION} serves a model that was not checked against the manifest of its staged copy.",
         "MODELYARD_VERIFY is off, or MODEL_ID names another folder.",
     ),
-    Alert(
-        "ModelPrestageFailed",
-        "max by (model) (modelyard_prestage_exit_code) > 0",
-        "0m",
-        "warning",
-        "The last run that staged {{ $labels.model }} ended with exit status {{ $value }}.",
-        "docs/prestage.md says what the exit status means.",
-    ),
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from generator import naming
 from generator.assets import Assets
-from generator.plan import Application, Model, Plan, Service
+from generator.plan import Application, Cache, Model, Plan, Service
 from generator.quantities import human
 
 T = TypeVar("T")
@@ -79,7 +79,6 @@ def _models(plan: Plan) -> Iterator[str]:
 
 
 def _model(plan: Plan, model: Model) -> tuple[str, ...]:
-    bucket = model.cache.bucket or f"{plan.platform.prefix}-ray-models-<account>"
     return (
         code(model.name),
         escape(model.title),
@@ -90,10 +89,16 @@ def _model(plan: Plan, model: Model) -> tuple[str, ...]:
         _known(model.parameters, _count),
         _known(model.size, human),
         _known(model.context_length, lambda tokens: f"{tokens:,} tokens"),
-        code(f"s3://{bucket}/{model.key}/"),
+        _names(f"s3://{bucket}/{model.key}/" for bucket in _buckets(plan, model.cache)),
         _names(model.clusters),
         _names(f"{key}={value}" for key, value in model.labels.items()),
     )
+
+
+def _buckets(plan: Plan, cache: Cache) -> tuple[str, ...]:
+    if cache.regions:
+        return tuple(region.bucket for region in cache.regions)
+    return (cache.bucket or f"{plan.platform.prefix}-ray-models-<account>",)
 
 
 def _known(value: T | None, show: Callable[[T], str]) -> str:

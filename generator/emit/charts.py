@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
-from generator import naming
+from generator import naming, stagings
 from generator.assets import Assets
 from generator.caches import CACHES
-from generator.plan import Cluster, Monitoring, Notify, Plan, Prestage, Service
-from generator.prestage.exits import PERMANENT
+from generator.emit import nodepools
+from generator.plan import Cluster, Monitoring, Plan, Service
+from generator.stagings import Staging
 from generator.yamlio import dump
 
-PODS_PER_JOB = 5
 HEAD = {"cpu": "1", "memory": "4Gi"}
 # Stands for "no ConfigMap" where a name has to stand.
 NO_CONFIG_MAP = "none"
@@ -23,14 +24,18 @@ def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
     for chart in charts_used(plan):
         for name, content in assets.files(f"chart-templates/{chart}"):
             yield f"charts/{chart}/{name}", content
+    for row in stagings.used(plan):
+        digest = _digest(assets, row.chart)
+        for cluster in stagings.clusters(plan, row.way):
+            yield (
+                staging_values_path(cluster.name, row),
+                dump(row.values(plan, plan.staged(cluster.name, row.way), digest)),
+            )
     for cluster in plan.clusters:
-        prestages = plan.models_on(cluster.name)
-        if prestages:
-            yield prestage_values_path(cluster), dump(_prestage_values(plan.platform.notify, prestages))
         for service in plan.services_on(cluster.name):
             yield (
                 f"{services_folder(cluster)}/{service.name}.yaml",
-                dump(_service_values(service, plan.platform.monitoring)),
+                dump(_service_values(cluster, service, plan.platform.monitoring)),
             )
 
 
@@ -40,47 +45,26 @@ SERVICE_CHARTS = {"kro": "model-services", "helm": "ray-service"}
 
 def charts_used(plan: Plan) -> tuple[str, ...]:
     ways = {c.services_by for c in plan.clusters if plan.services_on(c.name)}
-    return (*(("prestage",) if plan.prestages else ()), *sorted(SERVICE_CHARTS[way] for way in ways))
+    return (*(row.chart for row in stagings.used(plan)), *sorted(SERVICE_CHARTS[way] for way in ways))
 
 
-def prestage_values_path(cluster: Cluster) -> str:
-    return f"clusters/{cluster.name}/prestage.yaml"
+def staging_values_path(cluster: str, row: Staging) -> str:
+    return f"clusters/{cluster}/{row.file}"
 
 
 def services_folder(cluster: Cluster) -> str:
     return f"clusters/{cluster.name}/services"
 
 
-def _prestage_values(notify: Notify, prestages: tuple[Prestage, ...]) -> dict[str, Any]:
-    return {
-        "modelPrestage": {
-            "image": prestages[0].image,
-            "backoffLimit": PODS_PER_JOB,
-            "permanentExitCodes": [int(code) for code in PERMANENT],
-            "notify": {
-                "snsTopic": notify.sns_topic,
-                "webhook": {"name": notify.webhook_secret, "key": notify.webhook_key},
-            },
-            "models": {p.model.name: _prestage_value(p) for p in prestages},
-        }
-    }
+def _digest(assets: Assets, chart: str) -> str:
+    """Digest of a chart's templates."""
+    digest = sha256()
+    for name, content in assets.files(f"chart-templates/{chart}/templates"):
+        digest.update(name.encode() + b"\0" + content + b"\0")
+    return digest.hexdigest()
 
 
-def _prestage_value(prestage: Prestage) -> dict[str, Any]:
-    model = prestage.model
-    token = {"tokenSecret": {"name": model.token.secret, "key": model.token.key}} if model.token else {}
-    return {
-        "repoId": model.repo,
-        "revision": model.commit,
-        "digest": prestage.digest,
-        "deadlineSeconds": prestage.deadline,
-        **token,
-        "target": dict(CACHES[model.cache.kind].target(model.cache, model)),
-        "plan": prestage.plan,
-    }
-
-
-def _service_values(service: Service, monitoring: Monitoring | None) -> dict[str, Any]:
+def _service_values(cluster: Cluster, service: Service, monitoring: Monitoring | None) -> dict[str, Any]:
     workers = service.workers
     value: dict[str, Any] = {
         "title": service.title,
@@ -94,7 +78,7 @@ def _service_values(service: Service, monitoring: Monitoring | None) -> dict[str
             "minReplicas": workers.min,
             "maxReplicas": workers.max,
             "limits": dict(workers.limits),
-            "nodeSelector": dict(workers.node_selector),
+            "nodeSelector": {**workers.node_selector, **nodepools.selector(cluster, service)},
             "tolerations": [{"key": key, "operator": "Exists"} for key in workers.tolerations],
         },
         "volume": dict(CACHES[service.cache.kind].volume(service.cache, service.capacity)),

@@ -1,4 +1,4 @@
-"""The Grafana dashboard of the services, in the form that Grafana imports.
+"""A Grafana dashboard in the form that Grafana imports.
 
 Written for schemaVersion 39 (Grafana 10.4; newer ones migrate it on reading).
 """
@@ -8,51 +8,45 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from generator.emit.panels import ROWS, SERVICE, Panel
+from generator.emit.boards import Board, Choice, Panel
 
-UID = "modelyard-services"
-TITLE = "Modelyard: model services"
 WIDTH = 24  # of Grafana's grid
 HEIGHT = 8
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 
-def dashboard() -> dict[str, Any]:
+def dashboard(board: Board) -> dict[str, Any]:
     """What Grafana imports."""
     return {
-        "uid": UID,
-        "title": TITLE,
+        "uid": board.uid,
+        "title": board.title,
         "description": "Rendered by modelyard; change it there, or save it under another name.",
-        "tags": ["modelyard", "ray", "llm"],
+        "tags": list(board.tags),
         "schemaVersion": 39,
         "editable": True,
         "graphTooltip": 1,
         "timezone": "browser",
-        "refresh": "30s",
-        "time": {"from": "now-3h", "to": "now"},
-        "templating": {"list": list(_variables())},
+        "refresh": board.refresh,
+        "time": {"from": f"now-{board.since}", "to": "now"},
+        "templating": {"list": list(_variables(board))},
         "annotations": {"list": []},
-        "panels": list(_panels()),
+        "panels": list(_panels(board)),
     }
 
 
-def _variables() -> Iterator[dict[str, Any]]:
+def _variables(board: Board) -> Iterator[dict[str, Any]]:
     yield {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1}
-    yield _variable("namespace", "Namespace", "ray_serve_application_status", "namespace")
-    known = 'ray_serve_application_status{namespace=~"$namespace"}'
-    yield _variable("service", "Service", known, "modelyard_dev_service")
-    yield _variable("application", "Application", f"ray_serve_application_status{{{SERVICE}}}", "application")
+    yield from map(_variable, board.choices)
 
 
-def _variable(name: str, label: str, series: str, of: str) -> dict[str, Any]:
+def _variable(choice: Choice) -> dict[str, Any]:
     """A choice of the values that a label has, all at first."""
-    query = f"label_values({series}, {of})"
     return {
-        "name": name,
-        "label": label,
+        "name": choice.name,
+        "label": choice.title,
         "type": "query",
         "datasource": SOURCE,
-        "query": {"query": query, "refId": "A"},
+        "query": {"query": f"label_values({choice.series}, {choice.of})", "refId": "A"},
         "refresh": 2,
         "sort": 1,
         "multi": True,
@@ -62,9 +56,9 @@ def _variable(name: str, label: str, series: str, of: str) -> dict[str, Any]:
     }
 
 
-def _panels() -> Iterator[dict[str, Any]]:
+def _panels(board: Board) -> Iterator[dict[str, Any]]:
     number, y = 0, 0
-    for title, panels in ROWS:
+    for title, panels in board.rows:
         number += 1
         place = {"h": 1, "w": WIDTH, "x": 0, "y": y}
         yield {"id": number, "type": "row", "title": title, "collapsed": False, "gridPos": place, "panels": []}

@@ -1,76 +1,68 @@
-"""`monitoring/`: the Grafana dashboard, and with `platform.monitoring` what the Prometheus operator takes.
+"""`monitoring/`: the Grafana dashboards, and with `platform.monitoring` what the Prometheus operator takes.
 
-Without it the dashboard is a file to import, which needs nothing on the clusters; rules and PodMonitor would fail to
-sync where their CRDs are not there. Checked against prometheus-operator's monitoring.coreos.com/v1.
+Without it the dashboards are files to import, which need nothing on the clusters; rules and monitors would fail to
+sync where their CRDs are not there. Services and staging have a part each, and none where there is nothing of it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from generator import naming
 from generator.assets import Assets
+from generator.emit import monitors, staging_monitoring
 from generator.emit.alerts import ALERTS, absent, rule
-from generator.emit.dashboard import dashboard
-from generator.plan import Cluster, Monitoring, Plan
-from generator.yamlio import dump
+from generator.emit.panels import SERVICES
+from generator.plan import Cluster, Plan
 
-FOLDER = "monitoring"
-NAME = "modelyard-services"
+FOLDER = monitors.FOLDER
+NAME = SERVICES.uid
 PREFIX = "services-"
 COMMON = ("dashboard", "pods", "rules")
-SIDECAR = {"grafana_dashboard": "1"}  # the default of Grafana's chart, sidecar.dashboards.label and labelValue
 INTERVAL = "15s"
-KINDS = (("monitoring.coreos.com", "PodMonitor"), ("monitoring.coreos.com", "PrometheusRule"))
 
 
 def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
-    """Nothing where nothing is served."""
-    if not plan.services:
-        return
-    monitoring, namespace = plan.platform.monitoring, plan.platform.namespace
-    if monitoring is None or not monitoring.dashboards:
-        yield f"{FOLDER}/dashboard.json", _json().encode()
-    if monitoring is None:
-        return
-    if monitoring.dashboards:
-        yield f"{FOLDER}/dashboard.yaml", dump(_config_map(namespace))
-    yield f"{FOLDER}/pods.yaml", dump(_pod_monitor(monitoring, namespace))
-    yield f"{FOLDER}/rules.yaml", dump(_rules(monitoring, namespace))
-    for cluster in clusters_watched(plan):
-        yield f"{FOLDER}/{PREFIX}{cluster.name}.yaml", dump(_presence(plan, monitoring, cluster))
+    """Nothing where nothing is served and nothing staged."""
+    if plan.services:
+        yield from _services(plan)
+    if plan.prestages:
+        yield from staging_monitoring.emit(plan)
 
 
 def clusters_watched(plan: Plan) -> tuple[Cluster, ...]:
-    """The clusters that get the folder: those that serve, when monitoring is asked for."""
+    """The clusters that get the folder: those that serve or stage, when monitoring is asked for."""
     if plan.platform.monitoring is None:
         return ()
-    return tuple(cluster for cluster in plan.clusters if plan.services_on(cluster.name))
+    return tuple(c for c in plan.clusters if plan.services_on(c.name) or plan.models_on(c.name))
+
+
+def kinds(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Group and kind of what the operator gets."""
+    found = ["PrometheusRule"]
+    found += ["PodMonitor"] if plan.services else []
+    found += ["ServiceMonitor"] if plan.prestages and staging_monitoring.gateway(plan) else []
+    return tuple((monitors.GROUP, kind) for kind in found)
 
 
 def include(entry: str) -> str:
     """Pattern of the files for the cluster that `entry` names: those for all, and its own."""
-    return "{" + ",".join(f"{name}.yaml" for name in (*COMMON, PREFIX + entry)) + "}"
+    own = (PREFIX + entry, staging_monitoring.PREFIX + entry)
+    return "{" + ",".join(f"{name}.yaml" for name in (*COMMON, *staging_monitoring.COMMON, *own)) + "}"
 
 
-def _json() -> str:
-    return json.dumps(dashboard(), indent=2, ensure_ascii=False) + "\n"
+def _services(plan: Plan) -> Iterator[tuple[str, bytes]]:
+    yield from monitors.board(plan, SERVICES, "dashboard")
+    if plan.platform.monitoring is None:
+        return
+    yield f"{FOLDER}/pods.yaml", _pod_monitor(plan)
+    yield f"{FOLDER}/rules.yaml", monitors.rules(plan, NAME, map(rule, ALERTS))
+    for cluster in clusters_watched(plan):
+        if plan.services_on(cluster.name):
+            yield f"{FOLDER}/{PREFIX}{cluster.name}.yaml", _presence(plan, cluster)
 
 
-def _object(api: str, kind: str, name: str, namespace: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    own = {**naming.labels("monitoring", name), **labels}
-    return {"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": namespace, "labels": own}}
-
-
-def _config_map(namespace: str) -> dict[str, Any]:
-    base = _object("v1", "ConfigMap", f"{NAME}-dashboard", namespace, SIDECAR)
-    return {**base, "data": {f"{NAME}.json": _json()}}
-
-
-def _pod_monitor(monitoring: Monitoring, namespace: str) -> dict[str, Any]:
-    base = _object("monitoring.coreos.com/v1", "PodMonitor", NAME, namespace, monitoring.labels)
+def _pod_monitor(plan: Plan) -> bytes:
     endpoint = {
         "port": "metrics",
         "interval": INTERVAL,
@@ -82,20 +74,12 @@ def _pod_monitor(monitoring: Monitoring, namespace: str) -> dict[str, Any]:
         "podTargetLabels": [naming.SERVICE_LABEL],
         "podMetricsEndpoints": [endpoint],
     }
-    return {**base, "spec": spec}
+    return monitors.monitor(plan, "PodMonitor", NAME, spec)
 
 
-def _rules(monitoring: Monitoring, namespace: str) -> dict[str, Any]:
-    base = _object("monitoring.coreos.com/v1", "PrometheusRule", NAME, namespace, monitoring.labels)
-    return {**base, "spec": {"groups": [{"name": NAME, "rules": [rule(alert) for alert in ALERTS]}]}}
-
-
-def _presence(plan: Plan, monitoring: Monitoring, cluster: Cluster) -> dict[str, Any]:
+def _presence(plan: Plan, cluster: Cluster) -> bytes:
     """The services that this cluster has to have: a service without pods has no series that could tell."""
-    namespace, name = plan.platform.namespace, f"{NAME}-{cluster.name}"
-    base = _object("monitoring.coreos.com/v1", "PrometheusRule", name, namespace, monitoring.labels)
-    rules = [
-        rule(absent(namespace, service.name), modelyard_dev_service=service.name)
-        for service in plan.services_on(cluster.name)
-    ]
-    return {**base, "spec": {"groups": [{"name": name, "rules": rules}]}}
+    namespace = plan.platform.namespace
+    services = plan.services_on(cluster.name)
+    wanted = (rule(absent(namespace, s.name), modelyard_dev_service=s.name) for s in services)
+    return monitors.rules(plan, f"{NAME}-{cluster.name}", wanted)

@@ -1,26 +1,15 @@
-"""What the dashboard shows: the rows of panels and their PromQL. Names of metrics as in `alerts`.
+"""What the dashboard of the services shows: rows of panels and their PromQL. Names of metrics as in `alerts`.
 
 `$namespace`, `$service` and `$application` are the choices at the top of the dashboard.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from generator.emit.boards import Board, Choice, Panel
 
 SERVICE = 'namespace=~"$namespace", modelyard_dev_service=~"$service"'
 _APPLICATION = f'{SERVICE}, application=~"$application"'
 _BY = "modelyard_dev_service, application"
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A panel with its series: expression and legend. `unit` is Grafana's name of it."""
-
-    title: str
-    meaning: str
-    unit: str
-    series: tuple[tuple[str, str], ...]
-    kind: str = "timeseries"
 
 
 def _sum(metric: str, by: str = _BY, more: str = "", select: str = _APPLICATION) -> str:
@@ -239,4 +228,19 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             ),
         ),
     ),
+)
+
+_STATUS = "ray_serve_application_status"
+SERVICES = Board(
+    uid="modelyard-services",
+    title="Modelyard: model services",
+    tags=("modelyard", "ray", "llm"),
+    since="3h",
+    refresh="30s",
+    choices=(
+        Choice("namespace", "Namespace", _STATUS, "namespace"),
+        Choice("service", "Service", f'{_STATUS}{{namespace=~"$namespace"}}', "modelyard_dev_service"),
+        Choice("application", "Application", f"{_STATUS}{{{SERVICE}}}", "application"),
+    ),
+    rows=ROWS,
 )

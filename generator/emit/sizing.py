@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from generator.apps import APPS
-from generator.catalog import ACCELERATORS, REPLICA_OVERHEAD, USABLE_ACCELERATOR_MEMORY, Accelerator
+from generator.catalog import ACCELERATORS, REPLICA_OVERHEAD, USABLE_ACCELERATOR_MEMORY, Accelerator, suits
 from generator.plan import Application, Model, Service
 from generator.quantities import gibibytes
 
@@ -60,7 +60,7 @@ def choices(models: Iterable[Model], services: Iterable[Service]) -> dict[Choice
 
 def choice(model: Model, serving: Iterable[tuple[Service, Application]]) -> Choice:
     served = _served(serving)
-    options = {option.device: option for option in _reckoned(model.weights)} | served
+    options = {option.device: option for option in _reckoned(model)} | served
     ordered = tuple(options[device] for device in (CPU, *ACCELERATORS) if device in options)
     return Choice(model.clusters, ordered, next(iter(served), ""))
 
@@ -97,13 +97,20 @@ def _merged(one: Option, other: Option) -> Option:
     return Option(one.device, tuple(apps), tuple(counts), tuple(memory), one.why)
 
 
-def _reckoned(weights: int | None) -> Iterator[Option]:
+def _reckoned(model: Model) -> Iterator[Option]:
+    weights = model.weights
     memory = _ANY_MEMORY if weights is None else _memory(weights)
     why = UNKNOWN if weights is None else RECKONED
-    yield Option(CPU, ON_CPU, (), memory, why)
+    if suits(None, model.compiled_for):
+        yield Option(CPU, ON_CPU, (), memory, why)
     for accelerator in ACCELERATORS.values():
-        if counts := COUNTS if weights is None else _counts(weights, accelerator):
-            yield Option(accelerator.name, ON_ACCELERATOR, counts, memory, why)
+        counts = _counts(weights, accelerator) if suits(accelerator, model.compiled_for) else ()
+        if counts:
+            yield Option(accelerator.name, _apps_on(accelerator), counts, memory, why)
+
+
+def _apps_on(accelerator: Accelerator) -> tuple[str, ...]:
+    return tuple(app for app in ON_ACCELERATOR if accelerator.apps is None or app in accelerator.apps)
 
 
 def _memory(weights: int) -> tuple[str, ...]:
@@ -112,10 +119,13 @@ def _memory(weights: int) -> tuple[str, ...]:
     return gibibytes(needed), gibibytes(2 * needed)
 
 
-def _counts(weights: int, accelerator: Accelerator) -> tuple[int, ...]:
+def _counts(weights: int | None, accelerator: Accelerator) -> tuple[int, ...]:
     """The counts that hold the weights and a tenth more, smallest first."""
     usable = accelerator.memory * USABLE_ACCELERATOR_MEMORY
-    return tuple(count for count in COUNTS if count * usable >= weights * 1.1)
+    possible = tuple(count for count in COUNTS if count in accelerator.counts)
+    fitting = tuple(count for count in possible if count * usable >= (weights or 0) * 1.1)
+    # A model that is compiled for it runs nowhere else, and a form cannot offer nothing.
+    return fitting or (possible[-1:] if accelerator.compiled else ())
 
 
 def needs(option: Option) -> Mapping[str, tuple[str, ...] | tuple[int, ...]]:

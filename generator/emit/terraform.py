@@ -54,6 +54,8 @@ def bucket_variables(plan: Plan, clusters: Iterable[Cluster]) -> dict[str, Any]:
     agreed = {key: _agreed(cluster.values.get(key) for cluster in clusters) for key in ("aws_account_id", "aws_region")}
     stated = {key: value for key, value in agreed.items() if value is not None}
     prefix = _agreed(_prefix(plan, cluster) for cluster in clusters) or plan.platform.prefix
+    if "aws_region" not in stated and caches and all(cache.regions for cache in caches):
+        stated["aws_region"] = caches[0].regions[0].region  # every bucket has its own; the provider wants one
     return {**stated, "prefix": prefix, **_buckets(caches)}
 
 
@@ -72,6 +74,7 @@ def access_variables(plan: Plan, cluster: Cluster) -> dict[str, Any]:
         "cluster": cluster.name,
         "prefix": _prefix(plan, cluster),
         "namespace": plan.platform.namespace,
+        "prestage_role": bool(plan.staged(cluster.name, "job")),
         "prestage_service_account": naming.PRESTAGE_SERVICE_ACCOUNT,
         **({"notification_topic_arn": topic} if (topic := plan.platform.notify.sns_topic) else {}),
         "driver_credentials": any(cache.credentials == "driver" for cache in caches),
@@ -100,11 +103,18 @@ def _caches(plan: Plan, cluster: Cluster) -> tuple[Cache, ...]:
 
 
 def _buckets(caches: Iterable[Cache]) -> dict[str, Any]:
+    """Which of the buckets a cluster uses follows from its region, which only Terraform knows for sure."""
     caches = tuple(caches)
-    names = {cache.bucket for cache in caches if cache.bucket is not None}
+    regional = [cache for cache in caches if cache.regions]
+    single = [cache for cache in caches if not cache.regions]
+    of_regions = {
+        "bucket_regions": {region.bucket: region.region for cache in regional for region in cache.regions},
+        "home_buckets": sorted({cache.regions[0].bucket for cache in regional}),
+    }
     return {
-        "derive_bucket_name": any(cache.bucket is None for cache in caches),
-        "bucket_names": sorted(names),
+        "derive_bucket_name": any(cache.bucket is None for cache in single),
+        "bucket_names": sorted({cache.bucket for cache in single if cache.bucket is not None}),
+        **(of_regions if regional else {}),
     }
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from generator import naming
 from generator.errors import UserError
+from generator.prestage.manifest import HELD
 
 _KEY = re.compile(rf"{naming.MODELS_PREFIX}/[a-z](?:[-a-z0-9]*[a-z0-9])?/[0-9a-f]{{{naming.COMMIT_DIGITS}}}")
 _NAMED = re.compile(_KEY.pattern + "(?![0-9a-z])")
@@ -106,6 +107,11 @@ def prefix_of(key: str) -> str:
 
 def manifest_of(prefix: str) -> str:
     return f"{prefix}/{naming.MANIFEST}"
+
+
+def manifests_of(prefix: str) -> tuple[str, str]:
+    """Also that of a copy which waits for its load test: it is no complete one, and a test would make it so."""
+    return manifest_of(prefix), f"{prefix}/{HELD}"
 
 
 def named_in(text: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Removal of one prefix: the manifest first, so that nobody starts from half a model, then all the rest."""
+"""Removal of one prefix: its manifests first, so that nobody starts from half a model or publishes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from generator.errors import UserError
 from generator.gc.bucket import BATCH, Bucket
-from generator.gc.prefixes import held, manifest_of
+from generator.gc.prefixes import held, manifests_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,9 @@ def remove(
         return Removal(key, kept="it is gone already")
     if not found[0].older_than(limit, now):
         return Removal(key, kept="it was written to since it was listed")
-    keys = [item.key for item in objects if item.key != manifest_of(key)]
-    refused = bucket.delete([manifest_of(key)]) if found[0].complete else {}
+    first = [item.key for item in objects if item.key in manifests_of(key)]
+    keys = [item.key for item in objects if item.key not in first]
+    refused = bucket.delete(first) if first else {}
     if refused:
         return Removal(key, refused=tuple(refused.items()))
     for start in range(0, len(keys), BATCH):

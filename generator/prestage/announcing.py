@@ -12,29 +12,34 @@ from functools import partial
 from pathlib import Path
 
 from generator.prestage import metrics, notify
-from generator.prestage.outcome import AnnouncementError, Outcome
+from generator.prestage.outcome import AnnouncementError, Measured, Outcome
 
 TIMEOUT = 5.0  # seconds for all of them; a pod that was told to end has little left
 
 
 def announce(
-    outcome: Outcome,
+    outcome: Outcome | None,
     *,
+    measured: Outcome | Measured | None = None,
     metrics_file: Path | None = None,
     gateway: str | None = None,
     topic: str | None = None,
     webhook: str | None = None,
     timeout: float = TIMEOUT,
 ) -> list[AnnouncementError]:
-    """Tells those that are given, and returns why some of them were not told. Takes `timeout` seconds at most."""
+    """Tells those that are given, and returns why some of them were not told. Takes `timeout` seconds at most.
+
+    `outcome` is for people, None where they are not told; metrics are `measured`, else those of the outcome.
+    """
+    measured = measured or outcome
     actions: dict[str, Callable[[], None]] = {}
-    if metrics_file:
-        actions["the metrics file"] = partial(metrics.write_textfile, outcome, metrics_file)
-    if gateway:
-        actions["the push gateway"] = partial(metrics.push, outcome, gateway, timeout)
-    if topic:
+    if metrics_file and measured:
+        actions["the metrics file"] = partial(metrics.write_textfile, measured, metrics_file)
+    if gateway and measured:
+        actions["the push gateway"] = partial(metrics.push, measured, gateway, timeout)
+    if topic and outcome:
         actions["SNS"] = partial(notify.sns, outcome, topic, timeout=timeout)
-    if webhook:
+    if webhook and outcome:
         actions["the webhook"] = partial(notify.webhook, outcome, webhook, timeout=timeout)
     return together(actions, timeout)
 

@@ -100,15 +100,35 @@ def _done(facts: dict[str, Any]) -> str:
         return (
             f"{facts['model']} is already there: {facts['files']} files, {amount(facts['bytes'])} at {facts['target']}"
         )
+    if facts.get("held"):
+        where = f"{facts['files']} files at {facts['target']}"
+        return f"{facts['model']} is copied and waits for its load test: {where}"
     speed = f"{amount(facts['copied'])} in {facts['seconds']:.1f} s, {amount(facts['bytes_per_second'])}/s"
     return f"{facts['model']} is staged: {facts['files']} files at {facts['target']}; copied {speed}"
 
 
 def _planned(facts: dict[str, Any]) -> str:
-    state = "complete" if facts["complete"] else "not complete"
+    state = "complete" if facts["complete"] else "held for its load test" if facts.get("held") else "not complete"
     return (
         f"{facts['model']}: {facts['files']} files, {amount(facts['bytes'])}; to copy {amount(facts['copy'])}; {state}"
     )
+
+
+def _tested(facts: dict[str, Any]) -> str:
+    state = "was published before" if facts["already"] else "is published"
+    size = f"{facts['files']} files, {amount(facts['bytes'])}"
+    return f"{facts['model']} has passed its load test, and {state}: {size} at {facts['target']}"
+
+
+def _newer(facts: dict[str, Any]) -> str:
+    adopt = f"to adopt it: modelyard lock --upgrade {facts['model']}, then modelyard render, and commit"
+    moved = f"{facts['branch']} has moved from {facts['from'][:12]} to {facts['to'][:12]}"
+    return f"{facts['model']}: {moved}, which is at {facts['target']}; {adopt}"
+
+
+def _ended(facts: dict[str, Any]) -> str:
+    why = f": {facts['reason']}" if facts["reason"] else ""
+    return f"{facts['model']} at {facts['commit'][:12]}: the Workflow ended as {facts['status'] or 'unknown'}{why}"
 
 
 def _retry(facts: dict[str, Any]) -> str:
@@ -136,6 +156,14 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
         f"{f['action']}  {amount(f['size']):>10}  {f['path']}" + (f"  {f['reason']}" if f["reason"] else "")
     ),
     "plan": _planned,
+    "judged": lambda f: f"{f['path']}: sound: {f['what']}",
+    "untested": lambda f: f"{f['path']}: {f['reason']}",
+    "fault": lambda f: f"{f['path']}: {f['reason']}",
+    "published": lambda f: f"{f['model']} is published at {f['target']}",
+    "tested": _tested,
+    "current": lambda f: f"{f['model']}: {f['branch']} is still at {f['commit'][:12]}, nothing to do",
+    "newer": _newer,
+    "ended": _ended,
     "done": _done,
     "failed": _failed,
 }

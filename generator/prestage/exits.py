@@ -10,7 +10,7 @@ class PrestageExit(IntEnum):
 
     DONE = 0  # staged now, or already there
     PLAN = 64  # the plan file or the arguments are wrong
-    INTEGRITY = 65  # the bytes are not those of the lock, after retries
+    INTEGRITY = 65  # the bytes are not those of the lock, after retries; or the load test fails
     NOT_FOUND = 66  # no such repository, commit or file
     STORAGE = 73  # target full or not writable
     TRANSIENT = 75  # faults that may pass, retries used up

@@ -1,11 +1,14 @@
-"""`.modelyard/manifest.json`: what a complete model consists of. Written last; readers start only when it is there."""
+"""`.modelyard/manifest.json`: what a complete model consists of. Written last; readers start only when it is there.
+
+A copy that waits for its load test has the same content in `.modelyard/held.json` instead: no reader looks there.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from generator import filechoice
@@ -14,6 +17,7 @@ from generator.prestage.faults import PrestageError
 from generator.prestage.plan import File, Plan, checked_size
 
 PATH = ".modelyard/manifest.json"
+HELD = ".modelyard/held.json"
 VERSION = 1
 _HINT = "the folder was not written by modelyard, or was changed since: stage to an empty one, or remove the manifest"
 
@@ -102,3 +106,11 @@ def missing(manifest: Manifest, files: Iterable[File]) -> tuple[File, ...]:
 
 def _differs(entry: Entry, file: File) -> bool:
     return file.digest.startswith("sha256:") and file.digest != f"sha256:{entry.sha256}"
+
+
+def joined(manifest: Manifest, other: Manifest | None) -> Manifest:
+    """`manifest` with the files that only `other` lists; both are of one commit."""
+    if other is None:
+        return manifest
+    files = {**other.by_path(), **manifest.by_path()}
+    return replace(manifest, files=tuple(files[path] for path in sorted(files)))

@@ -28,6 +28,8 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def sentence(outcome: Outcome) -> str:
     """`tinyllama at fe8a4ea1ffed is staged: 2.0 GiB in 12.3 s`"""
+    if outcome.text:
+        return outcome.text[:REASON]
     what = f"{outcome.model} at {outcome.commit[:12]}"
     if outcome.exit != PrestageExit.DONE:
         return f"{what} failed ({_code(outcome.exit)}, exit {outcome.exit}): {outcome.reason[:REASON]}"
@@ -43,7 +45,8 @@ def _code(exit: int) -> str:
 def sns(outcome: Outcome, arn: str, *, client: Any = None, timeout: float = TIMEOUT) -> None:
     """Publishes to the topic `arn`, in the region that it names. Raises AnnouncementError.
 
-    The message is a JSON object; the attributes `model` and `status` (done, integrity, …) are for filter policies.
+    The message is a JSON object; the attributes `model` and `status` (done, held, tested, newer, integrity, …) are for
+    filter policies.
     A FIFO topic keeps the order of each model and drops a repeated message.
     """
     found = _TOPIC.fullmatch(arn)
@@ -67,9 +70,10 @@ def sns(outcome: Outcome, arn: str, *, client: Any = None, timeout: float = TIME
 
 def message(outcome: Outcome, *, fifo: bool = False) -> dict[str, Any]:
     """What SNS publishes, as arguments of `Publish`."""
-    facts = asdict(outcome) | {"reason": outcome.reason[:REASON], "status": _code(outcome.exit)}
+    status = outcome.status or _code(outcome.exit)
+    facts = asdict(outcome) | {"reason": outcome.reason[:REASON], "status": status, "text": sentence(outcome)}
     body = json.dumps(facts, sort_keys=True)
-    kept = {"model": outcome.model, "status": facts["status"]}
+    kept = {"model": outcome.model, "status": status}
     attributes = {key: {"DataType": "String", "StringValue": value} for key, value in kept.items()}
     sent = {"Subject": subject(outcome), "Message": body, "MessageAttributes": attributes}
     if fifo:

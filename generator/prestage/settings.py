@@ -20,6 +20,7 @@ class Settings:
     workers: int = WORKERS
     part: int = PART
     verify: Verify = Verify.CHECKSUM
+    wait: float = 0.0  # seconds for a source that is not complete yet
     token: str | None = None
     token_secret: str = ""  # name of the Secret that it came from, for hints
     endpoint_url: str | None = None

@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from generator import kroexpand, yamlio
+from generator import yamlio
+from generator.emit.graphs import GRAPHS
 from generator.errors import UserError
-from generator.lint import RENDERED
+from generator.kro.expand import expand
+from generator.lint import RENDERED, regions
+from generator.stagings import STAGINGS
 from generator.suggest import suggest
 
 Object = Mapping[str, Any]
@@ -75,16 +78,18 @@ def chosen(found: tuple[Place, ...], service: str | None, cluster: str | None, t
     return found
 
 
+GRAPH_FILES = {graph.kind: f"kro/{name}.yaml" for name, graph in GRAPHS.items()}
+
+
 def deploy(tree: Path, place: Place, helm: str) -> Deployed:
-    """Everything that concerns the service: the Jobs, the code, the RayService and its volumes."""
+    """Everything that concerns the service: what stages its models, the code, the RayService and its volumes."""
     used: dict[str, str] = {}
-    objects = [*_expanded(tree, helm, "prestage", place, used)] if (tree / _set_file("prestage")).is_file() else []
-    objects += [_read(tree, path.relative_to(tree).as_posix()) for path in sorted(tree.glob("serve/*.yaml"))]
-    for item in _expanded(tree, helm, place.set, place, used):
-        if item["kind"] == "ModelService":
-            objects += kroexpand.expand(_read(tree, "kro/model-service.yaml"), item)
-        else:
-            objects.append(item)
+    objects = [_read(tree, path.relative_to(tree).as_posix()) for path in sorted(tree.glob("serve/*.yaml"))]
+    sets = [row.chart for row in STAGINGS.values() if (tree / _set_file(row.chart)).is_file()]
+    for name in (*sets, place.set):
+        for item in _expanded(tree, helm, name, place, used):
+            graph = GRAPH_FILES.get(item["kind"])
+            objects += expand(_read(tree, graph), item) if graph else [item]
     return Deployed(place, tuple(objects), used)
 
 
@@ -94,7 +99,9 @@ def _expanded(tree: Path, helm: str, name: str, place: Place, used: dict[str, st
     values = next((entry for entry in _clusters(spec["generators"]) if entry["entry"] == place.cluster), None)
     if values is None:
         return []  # the cluster has nothing of this kind
-    facts = _Facts({f".metadata.annotations.{key}": value for key, value in ANNOTATIONS.items()}, used)
+    files = sorted((tree / "clusters" / place.cluster).rglob("*.yaml"))
+    annotations = {**ANNOTATIONS, "aws_region": next(iter(regions(files)), ANNOTATIONS["aws_region"])}
+    facts = _Facts({f".metadata.annotations.{key}": value for key, value in annotations.items()}, used)
     known = {f".values.{key}": str(filled(value, facts)) for key, value in values.items()}
     known |= {".name": place.cluster, ".nameNormalized": place.cluster, ".path.filename": f"{place.service}.yaml"}
     known['trimSuffix ".yaml" .path.filename'] = place.service

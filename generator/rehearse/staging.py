@@ -21,7 +21,7 @@ from generator.prestage.events import amount
 from generator.rehearse import processes, seaweedfs
 from generator.rehearse.hub import Hub
 from generator.rehearse.standins import StandIn
-from generator.rehearse.work import Job, Mount, moved
+from generator.rehearse.work import Container, Job, Mount, moved
 
 HUB = "https://huggingface.co"
 STAND_IN_HINT = "--demo-model takes a model that is here, --model-folder FOLDER one of yours"
@@ -30,7 +30,7 @@ _SPOKEN = 5.0  # seconds between two lines about progress
 # How the real Hub is reached from here; a pod has its own way.
 _NETWORK = ("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE")
 # A rehearsal is nobody else's business: options of the Job that tell others how it ended.
-_TELLING = ("--notify-sns", "--push-gateway")
+_LEFT_OUT = ("--notify-sns", "--push-gateway", "--source", "--wait")
 _REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")  # the Job's own to say
 Say = Callable[[str], None]
 
@@ -109,21 +109,25 @@ def stage(
     Raises UserError with the program's own reason and hint.
     """
     plan = job.content
-    own = folders(job.container.mounts, place)
+    own = folders(job.steps[0].mounts, place)
     if stand_in:
         content = _offered(plan, stand_in, hub)
         Path(moved(job.plan, own)).write_text(json.dumps(content))
     final = moved(job.path, shown)
-    words = list(own_words(job.container.words, own))
-    words[words.index("--target") + 1] = target = f"s3://{job.bucket}/{job.key}" if store.s3 else final
-    environment = {
-        **processes.bare_environment(),
-        **_around(store, stand_in, hub),
-        **{name: moved(value, own) for name, value in job.container.environment.items()},
-        **_secrets(job, stand_in),
-    }
+    target = f"s3://{job.bucket}/{job.key}" if store.s3 else final
     _bucket(store, job.bucket)
-    done = _run(words, environment, place, say)
+    ended = []
+    for step in job.steps:
+        words = list(own_words(step.words, own))
+        words[words.index("--target") + 1] = target
+        environment = {
+            **processes.bare_environment(),
+            **_around(store, stand_in, hub),
+            **{name: moved(value, own) for name, value in step.environment.items()},
+            **_secrets(step, stand_in),
+        }
+        ended.append(_run(words, environment, place, say))
+    done = ended[0]
     staged = Staged(
         model=str(done["model"]),
         source=f"{plan['source']['huggingface']}@{plan['source']['commit'][:12]}",
@@ -135,7 +139,14 @@ def stage(
     )
     if store.s3 is None:
         return staged
-    copy = [*_program(words), moved(job.plan, own), "--source", target, "--target", final]
+    copy = [
+        *_program(list(own_words(job.steps[0].words, own))),
+        moved(job.plan, own),
+        "--source",
+        target,
+        "--target",
+        final,
+    ]
     again = _run(copy, environment, place, lambda text: None)
     return replace(staged, shown=float(again["seconds"]))
 
@@ -146,13 +157,13 @@ def _program(words: Sequence[str]) -> list[str]:
 
 
 def own_words(words: Sequence[str], own: Mapping[str, str]) -> Iterator[str]:
-    """The command with our interpreter and the mounts' folders, and without what would tell others.
+    """The command with our interpreter and the mounts' folders; without what tells others or needs another region.
 
     Our interpreter stays where it is, be it below a path that a mount has in the pod, as /tmp.
     """
     skipped = False
     for index, word in enumerate(words):
-        if skipped or word in _TELLING:
+        if skipped or word in _LEFT_OUT:
             skipped = not skipped
         else:
             yield sys.executable if index == 0 and word == "python" else moved(word, own)
@@ -169,10 +180,10 @@ def _around(store: Store, stand_in: StandIn | None, hub: Hub) -> dict[str, str]:
     return {**given, "PYTHONPATH": processes.own_code(), "NO_PROXY": local}
 
 
-def _secrets(job: Job, stand_in: StandIn | None) -> dict[str, str]:
+def _secrets(step: Container, stand_in: StandIn | None) -> dict[str, str]:
     """The shell's token stands for the one in the Secret; a stand-in asks for none."""
     token = os.environ.get("HF_TOKEN", "")
-    return {"HF_TOKEN": token} if token and stand_in is None and "HF_TOKEN" in job.container.secrets else {}
+    return {"HF_TOKEN": token} if token and stand_in is None and "HF_TOKEN" in step.secrets else {}
 
 
 def _offered(plan: dict[str, Any], stand_in: StandIn, hub: Hub) -> dict[str, Any]:

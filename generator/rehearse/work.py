@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -58,10 +58,13 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A prestage Job. `bucket` and `key` are its target, `path` is where the pods see it, `plan` where it reads."""
+    """A prestage Job or Workflow: its `steps` one after the other.
+
+    `bucket` and `key` are its target, `path` is where the pods see it, `plan` where it reads.
+    """
 
     name: str
-    container: Container
+    steps: tuple[Container, ...]
     bucket: str
     key: str
     path: str
@@ -74,11 +77,11 @@ class Job:
     @property
     def content(self) -> dict[str, Any]:
         """What plan.json says."""
-        for mount in self.container.mounts:
+        for mount in self.steps[0].mounts:
             if isinstance(mount.volume, Files) and _within(self.plan, mount.path):
                 name = PurePosixPath(self.plan).relative_to(mount.path).as_posix()
                 return dict(json.loads(mount.volume.files[name]))
-        raise UserError.of(f"Job {self.name} mounts no ConfigMap at {self.plan}", hint="run `modelyard render`")
+        raise UserError.of(f"{self.name} mounts no ConfigMap at {self.plan}", hint="run `modelyard render`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +101,13 @@ def work(deployed: Deployed) -> Work:
     service = _one(objects, "RayService", deployed.place.service)
     config = service["spec"]["rayClusterConfig"]
     group = next(iter(config.get("workerGroupSpecs", ())), config["headGroupSpec"])
-    pods = _container(objects, group["template"]["spec"])
+    pod = group["template"]["spec"]
+    pods = _container(objects, pod, pod["containers"][0])
     serve = yamlio.load(service["spec"]["serveConfigV2"], "serveConfigV2", RENDERED).data
     jobs = tuple(
         job
         for item in objects
-        if item["kind"] == "Job" and (job := _job(objects, item, pods.mounts)) and named(serve, job.path)
+        if item["kind"] in _STEPS and (job := _job(objects, item, pods.mounts)) and named(serve, job.path)
     )
     _check_paths(serve, pods, jobs)
     return Work(deployed.place, jobs, pods, serve, str(config.get("rayVersion", "")))
@@ -151,8 +155,8 @@ def _check_paths(serve: Any, pods: Container, jobs: Sequence[Job]) -> None:
 
 def _job(objects: Sequence[Object], item: Object, mounts: Sequence[Mount]) -> Job | None:
     """None for a Job whose target no mount of the pods shows."""
-    container = _container(objects, item["spec"]["template"]["spec"])
-    words = container.words
+    steps = tuple(_container(objects, pod, container) for pod, container in _STEPS[item["kind"]](item["spec"]))
+    words = steps[0].words
     if "--target" not in words:
         return None
     bucket, _, key = words[words.index("--target") + 1].removeprefix("s3://").partition("/")
@@ -161,12 +165,31 @@ def _job(objects: Sequence[Object], item: Object, mounts: Sequence[Mount]) -> Jo
         shown = mount.volume
         if isinstance(shown, Bucket) and shown.name == bucket and key.startswith(shown.prefix):
             path = f"{mount.path}/{key.removeprefix(shown.prefix)}"
-            return Job(item["metadata"]["name"], container, bucket, key, path, plan)
+            return Job(item["metadata"]["name"], steps, bucket, key, path, plan)
     return None
 
 
-def _container(objects: Sequence[Object], pod: Mapping[str, Any]) -> Container:
-    container = pod["containers"][0]
+Steps = Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]
+"""A pod's specification, which has the volumes, and a container."""
+
+
+def _of_a_job(spec: Mapping[str, Any]) -> Steps:
+    pod = spec["template"]["spec"]
+    yield from ((pod, container) for container in (*pod.get("initContainers", ()), *pod["containers"]))
+
+
+def _of_a_workflow(spec: Mapping[str, Any]) -> Steps:
+    """Without the steps that `when` leaves out."""
+    templates = {template["name"]: template for template in spec["templates"]}
+    for group in templates[spec["entrypoint"]]["steps"]:
+        wanted = (step for step in group if step.get("when", "true") == "true")
+        yield from ((spec, templates[step["template"]]["container"]) for step in wanted)
+
+
+_STEPS: Mapping[str, Callable[[Mapping[str, Any]], Steps]] = {"Job": _of_a_job, "Workflow": _of_a_workflow}
+
+
+def _container(objects: Sequence[Object], pod: Mapping[str, Any], container: Mapping[str, Any]) -> Container:
     volumes = {volume["name"]: volume for volume in pod.get("volumes", ())}
     plain, secrets = {}, {}
     for variable in container.get("env", ()):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
+from generator import cron
 from generator.spec.base import LabelKey, LabelValue, Name, Node, Seq, Text, described
 
 RepoId = Annotated[
@@ -45,6 +46,25 @@ class Source(Node):
     ignore: Seq[FilePattern] = described("File patterns to leave out.", ["original/*"], default=())
 
 
+Schedule = Annotated[str, StringConstraints(min_length=9, max_length=100), AfterValidator(cron.checked)]
+"""Five fields of cron, as CronJob and CronWorkflow both read them."""
+
+TimeZone = Annotated[
+    str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9+_-]*(/[A-Z][A-Za-z0-9+_-]*){0,2}$", max_length=64)
+]
+"""A name of the IANA time zone database; whether it exists, only the cluster knows."""
+
+
+class Refresh(Node):
+    """A look at the Hub by schedule. A new commit is staged beside the one in use and reported; only Git adopts it."""
+
+    schedule: Schedule = described("When, as cron has it.", "0 3 * * *")
+    time_zone: TimeZone = described("Time zone of the schedule.", "Europe/Berlin", default="Etc/UTC")
+    revision: HubRevision | None = described(
+        "Branch to follow; the one of `source` when left out.", "main", default=None
+    )
+
+
 class Model(Node):
     """One model that the platform offers."""
 
@@ -54,6 +74,19 @@ class Model(Node):
     cache: Name = described("Cache that holds it.", "s3")
     clusters: Seq[Name] | None = described(
         "Clusters where it is staged; all clusters when left out.", ["peeks-hub"], default=None
+    )
+    refresh: Refresh | None = described(
+        "Looks for new commits by schedule; never when left out.", {"schedule": "0 3 * * *"}, default=None
+    )
+    load_test: bool = described(
+        "Whether a copy is tried before it counts as complete: configuration, headers of the weights, tokenizer.",
+        True,
+        default=False,
+    )
+    compiled_for: Seq[Name] = described(
+        "Accelerators that the weights are compiled for; needed for AWS Trainium and Inferentia.",
+        ["aws-inferentia2"],
+        default=(),
     )
     labels: dict[LabelKey, LabelValue] = described(
         "Free labels, shown on the catalogue page.", {"team": "search"}, default={}

@@ -74,6 +74,10 @@ class Images(Node):
     cpu: RayImage | None = described("Ray image for services without an accelerator.", default=None)
     gpu: RayImage | None = described("Ray image for text-generation on an accelerator.", default=None)
     vllm: RayImage | None = described("Ray image with vLLM (ray[llm]).", default=None)
+    neuron: RayImage | None = described(
+        "Ray image with vLLM and the AWS Neuron SDK, for services on Trainium and Inferentia; there is no default.",
+        default=None,
+    )
 
 
 class Code(Node):
@@ -124,6 +128,14 @@ class Notifications(Node):
     webhook_key: SecretKey = described("Key inside `webhookSecret`.", "url", default="url")
 
 
+class PushGateway(Node):
+    """A Prometheus Pushgateway, which keeps what the last run of a Job said."""
+
+    namespace: Name = described("Namespace of its Service.", "monitoring")
+    service: Name = described("Name of its Service.", "prometheus-pushgateway", default="prometheus-pushgateway")
+    port: int = described("Port of its Service.", 9091, unit="TCP port", default=9091, ge=1, le=65535)
+
+
 class Monitoring(Node):
     """What the Prometheus operator and Grafana of the clusters get: rules, a PodMonitor, dashboards."""
 
@@ -140,6 +152,19 @@ class Monitoring(Node):
     dashboards: bool = described(
         "Whether the dashboard is a ConfigMap too, labelled for the sidecar of Grafana's chart.", False, default=True
     )
+    push_gateway: PushGateway | None = described(
+        "Pushgateway that is told how staging went; without it, only what kube-state-metrics sees of Jobs is known.",
+        {"namespace": "monitoring"},
+        default=None,
+    )
+
+
+class Staging(Node):
+    """Limits of staging by Workflows."""
+
+    parallel: int = described(
+        "Workflows that stage at a time on a cluster.", 3, unit="Workflows", default=3, ge=1, le=100
+    )
 
 
 class Platform(Node):
@@ -154,6 +179,7 @@ class Platform(Node):
     images: Images = described("Container images.")
     code: Code = described("How pods get the serving code.", default=Code())
     notifications: Notifications = described("Who is told how staging ended.", default=Notifications())
+    staging: Staging = described("Limits of staging by Workflows.", default=Staging())
     monitoring: Monitoring | None = described(
         "Alerts and metrics, for clusters with the Prometheus operator; when absent, only a dashboard to import.",
         default=None,

@@ -110,7 +110,7 @@ class Application(Node):
         default=None,
     )
     accelerators: int = described(
-        "Accelerators of one replica, when the service names one.", 1, unit="devices", default=1, ge=1, le=16
+        "Accelerators of one replica, when the service names one.", 1, unit="devices", default=1, ge=1, le=64
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = described(
         "Type of the numbers that the model computes with; `auto`: that of the weights.", "bfloat16", default="auto"

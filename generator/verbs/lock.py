@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,17 +11,26 @@ from pathlib import Path
 from types import ModuleType
 
 from generator import checks, compile, lock, lockplan, registry, report
-from generator.catalog import DEFAULT_RAY_IMAGES
+from generator.catalog import DEFAULT_RAY_IMAGES, RAY_IMAGE_ROLES
 from generator.errors import Diagnostic, ExitCode, Severity, UserError, exit_code
 from generator.files import replace_file
 from generator.load import load
 from generator.lock import Lock, LockedModel, ModelSource
 from generator.spec import Spec
+from generator.versions import moves
+from generator.versions.moves import Moves
 from generator.yamlio import Document
 
+PUBLIC_HUB = "https://huggingface.co"
 
-def lock_models(catalogue: Path, names: tuple[str, ...], *, upgrade: bool, images: bool, output: str) -> ExitCode:
-    """Bring the lock up to date with the catalogue; what could not be asked keeps its entry."""
+
+def lock_models(
+    catalogue: Path, names: tuple[str, ...], *, upgrade: bool, images: bool, summary: Path | None, output: str
+) -> ExitCode:
+    """Bring the lock up to date with the catalogue; what could not be asked keeps its entry.
+
+    `summary` gets what moved as Markdown, its first line a subject, also when nothing did.
+    """
     document = compile.read_catalogue(catalogue)
     loaded = load(document)
     if loaded.spec is None:
@@ -34,9 +44,18 @@ def lock_models(catalogue: Path, names: tuple[str, ...], *, upgrade: bool, image
     digests, warnings = registry.resolve_all(asked)
     new = lockplan.updated(old, models, outcome.models, references, digests)
     _write(catalogue.with_name(lock.FILE), new)
+    moved = moves.between(old, new)
+    unanswered = [asked.name for asked in update.ask if asked.name not in outcome.models]
+    if summary is not None:
+        replace_file(summary, moves.markdown(moved, unanswered, hub=_hub_address()).encode())
     said = (*_placed(document, loaded.spec, outcome.diagnostics, new, dict(models)), *warnings)
-    _report(new, said, asked=len(update.ask), answered=outcome.models, output=output)
+    _report(new, said, moved, asked=len(update.ask), answered=outcome.models, output=output)
     return exit_code(said)
+
+
+def _hub_address() -> str:
+    """Where people look at commits; empty for a Hub of one's own, whose pages may be elsewhere."""
+    return "" if os.environ.get("HF_ENDPOINT") else PUBLIC_HUB
 
 
 def _hub() -> ModuleType:
@@ -52,8 +71,8 @@ def _hub() -> ModuleType:
 def image_references(spec: Spec) -> tuple[str, ...]:
     """Every image that the catalogue uses, as written there or in our table of defaults."""
     images = spec.platform.images
-    chosen = {role: getattr(images, role) or row for role, row in DEFAULT_RAY_IMAGES.items()}
-    return tuple(sorted({images.prestage, *(row.image for row in chosen.values())}))
+    chosen = (getattr(images, role) or DEFAULT_RAY_IMAGES.get(role) for role in RAY_IMAGE_ROLES)
+    return tuple(sorted({images.prestage, *(row.image for row in chosen if row is not None)}))
 
 
 def _wanted(names: tuple[str, ...], upgrade: bool) -> frozenset[str] | lockplan.Upgrade | None:
@@ -102,7 +121,13 @@ def _placed(
 
 
 def _report(
-    new: Lock, said: tuple[Diagnostic, ...], *, asked: int, answered: Mapping[str, LockedModel], output: str
+    new: Lock,
+    said: tuple[Diagnostic, ...],
+    moved: Moves,
+    *,
+    asked: int,
+    answered: Mapping[str, LockedModel],
+    output: str,
 ) -> None:
     if output == "json":
         data = {
@@ -112,8 +137,10 @@ def _report(
             "answered": len(answered),
             "images": len(new.images),
         }
-        report.line(json.dumps(data | {"diagnostics": report.as_data(said)}))
+        report.line(json.dumps(data | moves.data(moved) | {"diagnostics": report.as_data(said)}))
         return
     report.diagnostics(said, output=output)
+    for text in moves.lines(moved):
+        report.line(text)
     held = f"{len(new.models)} models, {len(new.images)} images"
     report.line(f"{lock.FILE}: {held}; {asked} models asked, {len(answered)} answered")

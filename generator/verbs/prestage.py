@@ -18,22 +18,22 @@ def prestage(names: tuple[str, ...], catalogue: Path, *, target: str | None, **g
     """Stage each of `names`; returns the first exit status that is not 0, after all were tried."""
     command = _command()
     jobs = list(_jobs(command, names, catalogue, target))
-    codes = [command.run(load, target=place, **given) for load, place in jobs]
+    codes = [command.run(load, target=place, load_test=test, **given) for load, place, test in jobs]
     command.leave(lambda: next(filter(None, codes), 0))
     return 0
 
 
 def _jobs(
     command: ModuleType, names: tuple[str, ...], catalogue: Path, target: str | None
-) -> Iterator[tuple[Callable[[], Any], str | None]]:
-    """What to load and where it goes. A plan file has an exact target; models go below theirs."""
+) -> Iterator[tuple[Callable[[], Any], str | None, bool]]:
+    """What to load, where it goes, whether it is tested. A plan file has an exact target; models go below theirs."""
     files = [name for name in names if name.endswith(".json")]
     for file in files:
-        yield partial(command.load, Path(file)), target
+        yield partial(command.load, Path(file)), target, False
     if len(files) < len(names) or not names:
         for job in _asked(catalogue, [name for name in names if name not in files]):
             place = f"{target.rstrip('/')}/{job.model.key}" if target else _own_target(job)
-            yield partial(command.parse, job.plan.encode()), place
+            yield partial(command.parse, job.plan.encode()), place, job.model.load_test
 
 
 def _asked(catalogue: Path, names: list[str]) -> list[Prestage]:
@@ -49,7 +49,10 @@ def _asked(catalogue: Path, names: list[str]) -> list[Prestage]:
 
 
 def _own_target(job: Prestage) -> str | None:
-    return f"s3://{job.model.cache.bucket}/{job.model.key}" if job.model.cache.bucket else None
+    """The cache's bucket; of several regions the first, which the others are filled from."""
+    cache = job.model.cache
+    bucket = cache.bucket or next((region.bucket for region in cache.regions), None)
+    return f"s3://{bucket}/{job.model.key}" if bucket else None
 
 
 def _command() -> ModuleType:

@@ -74,9 +74,13 @@ def test_zizmor(repository: Path) -> None:
 
 def test_yamllint(fresh: Path) -> None:
     files = [p for p in fresh.rglob("*") if p.suffix in (".yml", ".yaml")]
-    assert len(files) == 5
+    assert len(files) == 6
     ours = [*(REPOSITORY / ".github").rglob("*.yml"), REPOSITORY / ".pre-commit-hooks.yaml"]
     assert run("yamllint", "--strict", "-d", YAMLLINT, *files, *ours) == ""
+
+
+def test_shellcheck_of_the_script_that_proposes(fresh: Path) -> None:
+    run("shellcheck", "--enable=all", "--exclude=SC2250,SC2312", fresh / ".ci/modelyard-propose.sh")
 
 
 def test_shellcheck_of_the_action() -> None:
@@ -84,11 +88,32 @@ def test_shellcheck_of_the_action() -> None:
 
 
 def test_rights_are_the_least(repository: Path) -> None:
+    """The one job that writes is the one that proposes; it has no other right, and no other job has these."""
     for path in workflows(repository):
         document = read(path)
         assert document["permissions"] == {"contents": "read"}
-        assert all("permissions" not in job for job in document["jobs"].values())
+        granted = {name: job["permissions"] for name, job in document["jobs"].items() if "permissions" in job}
+        proposes = path.name == "modelyard-refresh.yml"
+        assert granted == ({"refresh": {"contents": "write", "pull-requests": "write"}} if proposes else {})
         assert all("timeout-minutes" in job for job in document["jobs"].values())
+
+
+def test_the_token_of_the_hub_and_that_of_the_forge_never_meet(fresh: Path) -> None:
+    document = read(fresh / ".github/workflows/modelyard-refresh.yml")
+    tokens = [set(step.get("env", {})) & {"HF_TOKEN", "GH_TOKEN"} for step in steps(document)]
+    assert tokens == [set(), set(), {"HF_TOKEN"}, {"GH_TOKEN"}]
+
+
+def test_the_refresh_runs_by_schedule_and_one_at_a_time(fresh: Path) -> None:
+    document = read(fresh / ".github/workflows/modelyard-refresh.yml")
+    assert set(document[True]) == {"schedule", "workflow_dispatch"}  # YAML 1.1 reads `on` so
+    assert document["concurrency"] == {"group": "modelyard-refresh", "cancel-in-progress": False}
+    job = read(fresh / ".gitlab/modelyard.yml")["modelyard:refresh"]
+    assert [rule["if"] for rule in job["rules"]] == [
+        '$CI_PIPELINE_SOURCE == "schedule" && $MODELYARD_REFRESH == "true"'
+    ]
+    assert job["resource_group"] == "modelyard-refresh" and not job["image"].endswith(":latest")
+    assert all(isinstance(line, str) for line in job["before_script"] + job["script"])
 
 
 def test_foreign_actions_are_pinned_and_no_expression_meets_a_shell(repository: Path) -> None:
@@ -113,11 +138,12 @@ def test_gitlab_includes_the_job(fresh: Path) -> None:
     assert not job["image"].endswith(":latest")
 
 
-def test_gitlab_shell_lines_pass_shellcheck(fresh: Path, tmp_path: Path) -> None:
-    job = read(fresh / ".gitlab" / "modelyard.yml")["modelyard:check"]
+@pytest.mark.parametrize("name", ["modelyard:check", "modelyard:refresh"])
+def test_gitlab_shell_lines_pass_shellcheck(fresh: Path, tmp_path: Path, name: str) -> None:
+    job = read(fresh / ".gitlab" / "modelyard.yml")[name]
     script = tmp_path / "job.sh"
     script.write_text("\n".join(["#!/bin/sh", "set -e", *job["before_script"], *job["script"], ""]))
-    run("shellcheck", script)
+    run("shellcheck", "--exclude=SC2016", script)  # Git runs the credential helper, with the environment of the job
 
 
 @pytest.mark.parametrize(("code", "summary"), [(0, False), (1, True), (3, True)])

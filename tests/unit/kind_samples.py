@@ -310,6 +310,114 @@ SCAFFOLD: dict[str, Any] = {
     "output": {"links": [{"title": "Pull request", "url": "${{ steps.publish.output.remoteUrl }}"}]},
 }
 
+WORKFLOW_CONTAINER: dict[str, Any] = {
+    "name": "main",
+    "image": IMAGE,
+    "imagePullPolicy": "IfNotPresent",
+    "command": ["python", "-m", "generator.prestage"],
+    "args": ["/etc/modelyard/prestage/plan.json", "--outputs", "/tmp/outputs"],
+    "env": [{"name": "AWS_REGION", "value": "eu-west-1"}],
+    "resources": {"requests": SMALL, "limits": SMALL},
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+    },
+    "volumeMounts": [{"name": "plan", "mountPath": "/etc/modelyard/prestage", "readOnly": True}],
+    "terminationMessagePolicy": "FallbackToLogsOnError",
+}
+WORKFLOW_SPEC: dict[str, Any] = {
+    "entrypoint": "main",
+    "onExit": "ended",
+    "serviceAccountName": "modelyard-tinyllama",
+    "automountServiceAccountToken": True,
+    "activeDeadlineSeconds": 14400,
+    "synchronization": {
+        "mutexes": [{"name": "models/tinyllama/fe8a4ea1ffed"}],
+        "semaphores": [{"configMapKeyRef": {"name": "staging-limits", "key": "parallel"}}],
+    },
+    "podGC": {"strategy": "OnWorkflowSuccess", "deleteDelayDuration": "24h"},
+    "podMetadata": {"labels": LABELS},
+    "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+    "volumes": [{"name": "plan", "configMap": {"name": "plan"}}, {"name": "tmp", "emptyDir": {"sizeLimit": "128Mi"}}],
+    "templates": [
+        {
+            "name": "main",
+            "steps": [
+                [{"name": "stage", "template": "stage"}],
+                [
+                    {
+                        "name": "load-test",
+                        "template": "load-test",
+                        "when": "true",
+                        "arguments": {
+                            "parameters": [{"name": "path", "value": "{{steps.stage.outputs.parameters.path}}"}]
+                        },
+                    }
+                ],
+            ],
+            "outputs": {
+                "parameters": [{"name": "path", "valueFrom": {"parameter": "{{steps.stage.outputs.parameters.path}}"}}]
+            },
+        },
+        {
+            "name": "stage",
+            "metadata": {"labels": LABELS},
+            "container": WORKFLOW_CONTAINER,
+            "retryStrategy": {
+                "limit": 5,
+                "retryPolicy": "Always",
+                "expression": "asInt(lastRetry.exitCode) in [75, 143]",
+                "backoff": {"duration": "30s", "factor": "2", "cap": "5m", "maxDuration": "10m"},
+            },
+            "activeDeadlineSeconds": 3600,
+            "outputs": {"parameters": [{"name": "path", "valueFrom": {"path": "/tmp/outputs/path"}}]},
+            "volumes": [{"name": "scratch", "emptyDir": {}}],
+        },
+        {"name": "load-test", "inputs": {"parameters": [{"name": "path"}]}, "container": WORKFLOW_CONTAINER},
+        {"name": "ended", "container": WORKFLOW_CONTAINER},
+    ],
+}
+CRON_WORKFLOW: dict[str, Any] = {
+    "schedules": ["0 3 * * 1-5", "30 */2 1,15 * ?"],
+    "timezone": "Europe/Berlin",
+    "concurrencyPolicy": "Forbid",
+    "startingDeadlineSeconds": 3600,
+    "successfulJobsHistoryLimit": 3,
+    "failedJobsHistoryLimit": 1,
+    "suspend": False,
+    "workflowMetadata": {"labels": LABELS},
+    "workflowSpec": WORKFLOW_SPEC,
+}
+IAM, EKS = "iam.services.k8s.aws/v1alpha1", "eks.services.k8s.aws/v1alpha1"
+TAGS = [{"key": "modelyard.dev/managed-by", "value": "kro"}]
+DOCUMENT = '{"Version":"2012-10-17","Statement":[]}'
+_REFERENCE = {"from": {"name": "tinyllama-writer"}}
+_IAM_POLICY = {
+    "name": "peeks-hub-tinyllama",
+    "policyDocument": DOCUMENT,
+    "description": "x",
+    "path": "/m/",
+    "tags": TAGS,
+}
+_IAM_ROLE = {
+    "name": "peeks-hub-tinyllama",
+    "assumeRolePolicyDocument": DOCUMENT,
+    "policyRefs": [_REFERENCE],
+    "description": "Writes tinyllama.",
+    "maxSessionDuration": 43200,
+    "path": "/modelyard/",
+    "tags": TAGS,
+}
+_ASSOCIATION = {
+    "clusterName": "peeks_hub-1",
+    "namespace": "ray-system",
+    "serviceAccount": "modelyard-tinyllama",
+    "roleRef": _REFERENCE,
+    "tags": {"modelyard.dev/managed-by": "kro"},
+}
+
 
 def entity(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     api = "scaffolder.backstage.io/v1beta3" if kind == "Template" else "backstage.io/v1alpha1"
@@ -318,7 +426,12 @@ def entity(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 _OWNED = {"type": "service", "owner": "group:default/platform", "system": "models"}
-_SCHEDULED = {"schedule": "0 3 * * 1", "concurrencyPolicy": "Forbid", "jobTemplate": {"spec": JOB_SPEC}}
+_SCHEDULED = {
+    "schedule": "0 3 * * mon",
+    "timeZone": "Etc/UTC",
+    "concurrencyPolicy": "Forbid",
+    "jobTemplate": {"metadata": {"labels": LABELS}, "spec": JOB_SPEC},
+}
 _ROLE_REF = {"apiGroup": RBAC, "kind": "Role", "name": "ray"}
 _CLUSTER_ROLE_REF = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "ray"}
 
@@ -334,12 +447,36 @@ _MONITOR = {
         }
     ],
 }
+_SERVICE_MONITOR = {
+    "selector": {"matchLabels": {"app.kubernetes.io/name": "prometheus-pushgateway"}},
+    "namespaceSelector": {"matchNames": ["monitoring"]},
+    "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s", "honorLabels": True}],
+}
 _ALERT = {
     "alert": "ServiceDown",
     "expr": "up == 0",
     "for": "10m",
     "labels": {"severity": "critical"},
     "annotations": {"summary": "It is down.", "description": "See its log."},
+}
+
+_NODE_POOL = {
+    "template": {
+        "metadata": {"labels": {"modelyard.dev/accelerator": "nvidia-l4"}},
+        "spec": {
+            "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "default"},
+            "requirements": [{"key": "karpenter.k8s.aws/instance-family", "operator": "In", "values": ["g6", "gr6"]}],
+            "taints": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}],
+            "expireAfter": "720h",
+            "terminationGracePeriod": "2h",
+        },
+    },
+    "limits": {"nvidia.com/gpu": "8"},
+    "disruption": {
+        "consolidationPolicy": "WhenEmpty",
+        "consolidateAfter": "10m",
+        "budgets": [{"nodes": "1", "reasons": ["Drifted"]}],
+    },
 }
 
 GOOD: tuple[dict[str, Any], ...] = (
@@ -355,6 +492,7 @@ GOOD: tuple[dict[str, Any], ...] = (
     obj("networking.k8s.io/v1", "NetworkPolicy", "chat-ray", spec=POLICY),
     obj("policy/v1", "PodDisruptionBudget", "chat", spec={"selector": CHAT, "minAvailable": "50%"}),
     obj("monitoring.coreos.com/v1", "PodMonitor", "services", spec=_MONITOR),
+    obj("monitoring.coreos.com/v1", "ServiceMonitor", "pushgateway", spec=_SERVICE_MONITOR),
     obj("monitoring.coreos.com/v1", "PrometheusRule", "services", spec={"groups": [{"name": "a", "rules": [_ALERT]}]}),
     obj("networking.k8s.io/v1", "Ingress", "chat", spec=INGRESS),
     obj(f"{RBAC}/v1", "Role", "ray", rules=RULES),
@@ -377,6 +515,12 @@ GOOD: tuple[dict[str, Any], ...] = (
     obj("argoproj.io/v1alpha1", "Application", "root", namespace="argocd", spec=APPLICATION),
     obj("argoproj.io/v1alpha1", "ApplicationSet", "chat", namespace="argocd", spec=APPLICATION_SET),
     obj("argoproj.io/v1alpha1", "AppProject", "models", namespace="argocd", spec=PROJECT),
+    obj("argoproj.io/v1alpha1", "Workflow", "stage-tinyllama-0123456789", spec=WORKFLOW_SPEC),
+    obj("argoproj.io/v1alpha1", "CronWorkflow", "refresh-tinyllama", spec=CRON_WORKFLOW),
+    obj(IAM, "Policy", "tinyllama-writer", spec=_IAM_POLICY),
+    obj(IAM, "Role", "tinyllama-writer", spec=_IAM_ROLE),
+    obj(EKS, "PodIdentityAssociation", "tinyllama-writer", spec=_ASSOCIATION),
+    obj("karpenter.sh/v1", "NodePool", "modelyard-nvidia-l4", namespace=None, spec=_NODE_POOL),
     entity("Template", SCAFFOLD),
     entity("Component", {**_OWNED, "lifecycle": "production", "dependsOn": ["resource:default/tinyllama"]}),
     entity("Resource", _OWNED),

@@ -33,7 +33,7 @@ services:
       - {model: tinyllama, route: /generate}
 """
 CODE = bundle.build("text-generation", {"app.py": b"def build(args):\n    return None\n"})
-S3 = Cache(name="s3", kind="s3", bucket=None, credentials="driver")
+S3 = Cache(name="s3", kind="s3", bucket=None, credentials="driver", regions=())
 CPU_IMAGE = "registry.example.com/ml/ray:1.4.0@sha256:" + "a" * 64
 VLLM_IMAGE = "registry.example.com/ml/ray-llm:2.58.0"
 PRESTAGE_IMAGE = "registry.example.com/platform/modelyard-prestage:0.1.0"
@@ -62,6 +62,9 @@ def model(name: str, repo: str, commit: str, **changes: Any) -> Model:
         labels={},
         key=naming.model_key(name, commit),
         path=naming.model_path(name, commit),
+        refresh=None,
+        load_test=False,
+        compiled_for=(),
     )
     return replace(known, **changes)
 
@@ -93,6 +96,7 @@ CLUSTER = Cluster(
     destination="*",
     values={},
     services_by="kro",
+    node_pools=None,
     addons=("kro", "kuberay-operator"),
 )
 
@@ -155,11 +159,13 @@ PLATFORM = Platform(
     notify=Notify(sns_topic="", webhook_secret="", webhook_key=""),
     backstage=BACKSTAGE,
     monitoring=None,
+    parallel=3,
 )
 
 
-def staged(of: Model) -> Prestage:
-    return Prestage(of, PRESTAGE_IMAGE, 3600, naming.digest(of.key.encode()), "{}")
+def staged(of: Model, way: str = "job") -> Prestage:
+    ways = dict.fromkeys(of.clusters, way)
+    return Prestage(of, ways, PRESTAGE_IMAGE, 3600, naming.digest(of.key.encode()), "{}")
 
 
 def example_plan(**changes: Any) -> Plan:

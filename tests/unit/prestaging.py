@@ -18,6 +18,7 @@ from huggingface_hub import HfApi
 from generator.prestage import run as flow
 from generator.prestage.events import Events
 from generator.prestage.faults import PrestageError
+from generator.prestage.loadtest import publication
 from generator.prestage.patience import Patience
 from generator.prestage.plan import File, Plan
 from generator.prestage.settings import Settings
@@ -104,12 +105,12 @@ def said(chosen: Settings) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-def stage(plan: Plan, target: object, source: object = None, **facts: Any) -> Ended:
+def stage(plan: Plan, target: object, source: object = None, *, hold: bool = False, **facts: Any) -> Ended:
     """One run; `facts` are those of `settings`."""
     chosen, tally = settings(**facts), flow.Tally()
     error = None
     try:
-        flow.stage(plan, str(source) if source else None, str(target), chosen, tally)
+        flow.stage(plan, str(source) if source else None, str(target), chosen, tally, hold=hold)
     except PrestageError as fault:
         error = fault
     return Ended(said(chosen), tally, error, chosen)
@@ -120,6 +121,17 @@ def done(plan: Plan, target: object, source: object = None, **facts: Any) -> End
     ended = stage(plan, target, source, **facts)
     assert ended.error is None, (ended.error.exit.name, ended.error.reason, ended.said)
     return ended
+
+
+def judge(plan: Plan, target: object, **facts: Any) -> Ended:
+    """One load test; `facts` are those of `settings`."""
+    chosen, tally = settings(**facts), flow.Tally()
+    error = None
+    try:
+        publication.test(plan, str(target), chosen, tally)
+    except PrestageError as fault:
+        error = fault
+    return Ended(said(chosen), tally, error, chosen)
 
 
 def folder(root: Path, files: Mapping[str, bytes] = FILES) -> Path:

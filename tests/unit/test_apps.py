@@ -15,6 +15,7 @@ from referencing import Registry, Resource
 from generator import assets, compile
 from generator.apps import APPS, OWN_FIELDS, Deployment, Served
 from generator.apps.base import drain
+from generator.catalog import ACCELERATORS
 from generator.plan import Plan
 from generator.spec import Application
 from generator.spec.service import AppName
@@ -39,6 +40,8 @@ def deployment(**changes: Any) -> Deployment:
         "memory": 4 * 2**30,
         "prompt": "Say: {input}",
     }
+    if changes.get("accelerators"):
+        known["accelerator"] = ACCELERATORS["nvidia-l4"]
     return Deployment(**(known | changes))
 
 
@@ -175,6 +178,23 @@ def test_vllm() -> None:
         "dtype": "bfloat16",
     }
     assert config["deployment_config"]["graceful_shutdown_timeout_s"] == 52
+
+
+@pytest.mark.parametrize(("accelerator", "asked"), [("nvidia-l4", {"num_gpus": 1}), (None, {})])
+def test_devices_that_an_actor_asks_for(accelerator: str | None, asked: dict[str, Any]) -> None:
+    row = ACCELERATORS[accelerator] if accelerator else None
+    (model,) = serve("text-generation", accelerator=row, accelerators=1 if row else 0)["deployments"]
+    assert model["ray_actor_options"] == {"num_cpus": 2, "memory": 4 * 2**30, **asked}
+
+
+def test_vllm_on_neuron() -> None:
+    """One bundle, in which the actor has all cores; its CPU is the one that Serve gives a replica."""
+    entry = serve("vllm", accelerator=ACCELERATORS["aws-trainium1"], accelerators=8)
+    assert entry["runtime_env"] == {"env_vars": {"NEURON_COMPILED_ARTIFACTS": ONE.path, "HF_HUB_OFFLINE": "1"}}
+    (config,) = entry["args"]["llm_configs"]
+    assert config["engine_kwargs"]["tensor_parallel_size"] == 8
+    assert config["placement_group_config"] == {"bundles": [{"CPU": 0}], "strategy": "STRICT_PACK"}
+    assert config["deployment_config"]["ray_actor_options"] == {"resources": {"neuron_cores": 8}}
 
 
 CATALOGUE = """\

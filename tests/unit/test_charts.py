@@ -23,6 +23,12 @@ INJECTED = {
     "model-services": ["cluster.bucket=acme-ray-models-012345678901", "cluster.region=eu-central-1"],
 }
 INJECTED["ray-service"] = INJECTED["model-services"]
+INJECTED["platform-manifests"] = [
+    *INJECTED["model-services"],
+    "cluster.accountId=012345678901",
+    "cluster.name=acme-one",
+    "cluster.prefix=acme",
+]
 
 
 def values(chart: str) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def test_helm_lint_is_clean(helm: Path, chart: str) -> None:
 
 @pytest.mark.parametrize("chart", chartdocs.CHARTS)
 def test_what_is_rendered_fits_the_schema(helm: Path, chart: str) -> None:
-    pattern = "prestage.yaml" if chart == "prestage" else "services/*.yaml"
+    pattern = "services/*.yaml" if "service" in chart else f"{chart}.yaml"
     found = sorted((ROOT / "tests/cases").glob(f"*/expected/clusters/*/{pattern}"))
     assert found
     for path in found:

@@ -128,5 +128,6 @@ def test_health_checks_cover_ray_and_kro() -> None:
         "ray.io_RayCluster",
         "kro.run_ResourceGraphDefinition",
         "kro.run_ModelService",
+        "kro.run_HuggingFaceModel",
     }
     assert all("return" in lua for lua in data.values())

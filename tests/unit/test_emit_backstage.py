@@ -372,9 +372,23 @@ def test_the_first_count_is_the_smallest_that_holds_the_weights(weights: int) ->
 
 def test_unknown_weights_leave_the_choice_open() -> None:
     found = devices(None)
-    assert found.keys() == {sizing.CPU, *ACCELERATORS}
+    assert found.keys() == {sizing.CPU, *(name for name, row in ACCELERATORS.items() if not row.compiled)}
     assert {option.why for option in found.values()} == {sizing.UNKNOWN}
     assert len(found["cpu"].memory) > 3
+
+
+@pytest.mark.parametrize(
+    ("weights", "inferentia2", "trainium1"),
+    [(None, (1, 2, 4, 8, 16), (1, 2, 8, 16)), (14 * GIB, (2, 4, 8, 16), (2, 8, 16)), (900 * GIB, (16,), (16,))],
+)
+def test_a_compiled_model_is_for_its_own_devices(weights: int | None, inferentia2: Counts, trainium1: Counts) -> None:
+    model = replace(plans.TINYLLAMA, weights=weights, compiled_for=("aws-inferentia2", "aws-trainium1"))
+    found = {option.device: option for option in sizing.choice(model, ()).options}
+    assert {name: option.counts for name, option in found.items()} == {
+        "aws-inferentia2": inferentia2,
+        "aws-trainium1": trainium1,
+    }
+    assert {option.apps for option in found.values()} == {("vllm",)}
 
 
 def test_a_served_model_keeps_the_size_it_is_served_with() -> None:

@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import kroexpand, naming
-from generator.emit import kro
+from generator import naming
+from generator.emit.graphs import GRAPHS
+from generator.emit.graphs.base import cluster_role, definition
+from generator.errors import Severity
+from generator.kro import evaluate
+from generator.kro.check import check
+from generator.kro.expand import expand
+from generator.kro.reading import Document
 
 ROOT = Path(__file__).parents[2]
 VALUES = ROOT / "chart-templates/model-services/ci/two-services-values.yaml"
@@ -38,26 +44,32 @@ def by_kind(objects: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, An
 
 def test_instances_expand_to_what_the_plain_chart_makes(helm: str) -> None:
     instances = template(helm, "model-services")
-    expanded = [obj for instance in instances for obj in kroexpand.expand(kro.graph(), instance)]
+    expanded = [obj for instance in instances for obj in expand(definition(GRAPHS["model-service"]), instance)]
     assert [i["kind"] for i in instances] == [naming.KRO_KIND] * 2
     assert by_kind(expanded) == by_kind(template(helm, "ray-service"))
     assert len(expanded) == 5 + 7
 
 
-@pytest.mark.parametrize("text", sorted(set(kroexpand.expressions(kro.graph()))))
-def test_every_expression_parses(text: str) -> None:
-    names = ["schema", *(resource["id"] for resource in kro.graph()["spec"]["resources"])]
-    kroexpand.compiled(text, [*names, "c"])
+@pytest.mark.parametrize("name", sorted(GRAPHS))
+def test_kro_would_take_the_graph(name: str) -> None:
+    found = check([Document(definition(GRAPHS[name]), name)])
+    assert [f"{d.path}: {d.message}" for d in found if d.severity is Severity.ERROR] == []
 
 
 def test_readiness_is_that_of_the_real_objects() -> None:
-    ready = {r["id"]: r.get("readyWhen") for r in kro.graph()["spec"]["resources"]}
+    ready = {r["id"]: r.get("readyWhen") for r in definition(GRAPHS["model-service"])["spec"]["resources"]}
     assert all(text.startswith("${" + name + ".status.") for name, texts in ready.items() for text in texts or ())
     assert ready["rayService"] is not None and ready["claim"] is not None
     service = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-    assert kroexpand.evaluate(ready["rayService"][0], {"rayService": service}) is True
+    assert ready_is(ready["rayService"][0], service) is True
     service["status"]["conditions"][0]["status"] = "False"
-    assert kroexpand.evaluate(ready["rayService"][0], {"rayService": service}) is False
+    assert ready_is(ready["rayService"][0], service) is False
+
+
+def ready_is(text: str, service: dict[str, Any]) -> Any:
+    """The value of a condition of the RayService, when the cluster has `service`."""
+    source = text.removeprefix("${").removesuffix("}")
+    return evaluate.value(source, evaluate.Scope({"rayService": service}, live=frozenset({"rayService"})))
 
 
 def test_every_field_is_required_or_has_a_default() -> None:
@@ -65,22 +77,22 @@ def test_every_field_is_required_or_has_a_default() -> None:
         for key, value in node.items():
             yield from leaves(value, f"{path}.{key}") if isinstance(value, dict) else [(f"{path}.{key}", value)]
 
-    schema = kro.graph()["spec"]["schema"]
+    schema = definition(GRAPHS["model-service"])["spec"]["schema"]
     decided = ("default=", "required=true")
     assert [path for path, kind in leaves(schema["spec"]) if not any(word in kind for word in decided)] == []
 
 
 def test_only_namespaced_children_and_no_owner_of_the_volume() -> None:
-    for resource in kro.graph()["spec"]["resources"]:
+    for resource in definition(GRAPHS["model-service"])["spec"]["resources"]:
         meta = resource["template"]["metadata"]
         assert "ownerReferences" not in meta
         assert ("namespace" in meta) is (resource["template"]["kind"] != "PersistentVolume")
 
 
 def test_the_controller_may_make_every_child() -> None:
-    rules = kro.cluster_role()["rules"]
+    rules = cluster_role(GRAPHS["model-service"])["rules"]
     rights = {(group, kind) for rule in rules for group in rule["apiGroups"] for kind in rule["resources"]}
-    for resource in kro.graph()["spec"]["resources"]:
+    for resource in definition(GRAPHS["model-service"])["spec"]["resources"]:
         api, kind = resource["template"]["apiVersion"], resource["template"]["kind"].lower()
         plural = kind[:-1] + "ies" if kind.endswith("y") else kind + ("es" if kind.endswith("s") else "s")
         assert (api.rpartition("/")[0], plural) in rights, plural

@@ -1,13 +1,11 @@
-"""Dashboard, alerts and PodMonitor: they parse, name metrics that exist, and fire when they should."""
+"""Dashboards, alerts of services, their PodMonitor: they parse, name metrics that exist, and fire when they should."""
 
 from __future__ import annotations
 
 import ast
 import importlib
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,16 +20,19 @@ import yaml
 
 from generator import assets
 from generator.emit import alerts, argocd, monitoring
+from generator.emit.boards import Board
 from generator.emit.dashboard import dashboard
+from generator.emit.panels import SERVICES
+from generator.emit.staging_panels import STAGING
 from generator.plan import Monitoring, Plan
-from generator.prestage import metrics as prestage
-from generator.prestage.outcome import Outcome
 from tests.unit.plans import PLATFORM, example_plan
+from tests.unit.promql import check, fires, grouped, judge, selectors, shown
 from tests.unit.test_emit_argocd import CLUSTER, rendered
 
 ROOT = Path(__file__).parents[2]
-ASKED = Monitoring(labels={"release": "kube-prometheus-stack"}, namespace="monitoring", dashboards=True)
-STAGED = Outcome("m", "c", "s3://b/m", 0, 1.0, 1, 1, 0, 1, False, "")
+ASKED = Monitoring(
+    labels={"release": "kube-prometheus-stack"}, namespace="monitoring", dashboards=True, push_gateway=None
+)
 ALERTS = (*alerts.ALERTS, alerts.absent("ns", "chat"))
 
 
@@ -47,27 +48,12 @@ def objects(plan: Plan) -> dict[str, dict[str, Any]]:
     return {name: yaml.safe_load(data) for name, data in files(plan).items() if name.endswith(".yaml")}
 
 
-def panels() -> list[dict[str, Any]]:
-    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
-
-
 def expressions() -> dict[str, str]:
-    """Every query by where it stands; Grafana's own interval filled in."""
-    shown = {f"{p['title']} {t['refId']}": t["expr"] for p in panels() for t in p["targets"]}
-    return {name: text.replace("$__rate_interval", "5m") for name, text in shown.items()} | {
-        alert.name: alert.expr for alert in ALERTS
-    }
+    return shown(dashboard(SERVICES)) | {alert.name: alert.expr for alert in ALERTS}
 
 
-def selectors(node: Any) -> Iterator[Any]:
-    """Every vector that an expression selects."""
-    if isinstance(node, promql_parser.VectorSelector):
-        yield node
-    for name in ("expr", "lhs", "rhs", "param", "vector_selector"):
-        if getattr(node, name, None) is not None:
-            yield from selectors(getattr(node, name))
-    for argument in getattr(node, "args", ()):
-        yield from selectors(argument)
+def panels(board: Board) -> list[dict[str, Any]]:
+    return [panel for panel in dashboard(board)["panels"] if panel["type"] != "row"]
 
 
 @cache
@@ -124,8 +110,8 @@ def base(name: str, known: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("place", sorted(expressions()))
 def test_every_metric_exists(place: str, ours: dict[str, Any]) -> None:
-    staged = {prestage.PREFIX + name: "gauge" for name in prestage.gauges(STAGED, 0.0)}
-    known = {**of_ray(), **ours, **staged, "up": "gauge"}
+
+    known = {**of_ray(), **ours, "up": "gauge"}
     named = {s.name for s in selectors(promql_parser.parse(expressions()[place]))}
     assert named and all(named), "a selector without a name reads everything"
     assert {name for name in named if base(name, known) not in known} == set()
@@ -140,9 +126,9 @@ def test_labels_of_our_metrics_exist(place: str, ours: dict[str, Any]) -> None:
         if row is not None:
             matched = {m.name for m in selector.matchers.matchers}
             assert matched <= added | set(row.labels), selector.name
-    grouped = set(re.findall(r"\w+", " ".join(re.findall(r"(?:by|on) \(([^)]*)\)", expressions()[place]))))
+    by = grouped(expressions()[place])
     labels = {label for row in ours.values() for label in row.labels}
-    assert grouped <= added | labels | {"status_code", "model_name", "GpuIndex"}
+    assert by <= added | labels | {"status_code", "model_name", "GpuIndex"}
 
 
 def test_every_metric_of_ours_is_shown(ours: dict[str, Any]) -> None:
@@ -151,24 +137,33 @@ def test_every_metric_of_ours_is_shown(ours: dict[str, Any]) -> None:
     assert unseen <= {"ray_modelyard_requests_total"}, "its reasons are on the panel of whole answers"
 
 
-def test_the_dashboard_is_one_that_grafana_takes() -> None:
-    board = dashboard()
+BOARDS = pytest.mark.parametrize("of", [SERVICES, STAGING], ids=lambda board: board.uid)
+
+
+@BOARDS
+def test_the_dashboard_is_one_that_grafana_takes(of: Board) -> None:
+    board = dashboard(of)
     numbers = [panel["id"] for panel in board["panels"]]
     assert len(set(numbers)) == len(numbers) and board["uid"] and len(board["uid"]) <= 40
     names = [variable["name"] for variable in board["templating"]["list"]]
     assert names[0] == "datasource" and board["templating"]["list"][0]["type"] == "datasource"
     used = set(re.findall(r"\$\{?(\w+)", json.dumps(board))) - {"__rate_interval", "__all"}
     assert used == set(names)
-    for panel in panels():
+    for panel in panels(of):
         assert panel["datasource"]["uid"] == "${datasource}" and panel["title"] and panel["description"]
         references = [target["refId"] for target in panel["targets"]]
         assert len(set(references)) == len(references) > 0
         assert all(target["datasource"] == panel["datasource"] for target in panel["targets"])
 
 
-def test_panels_do_not_overlap_and_fit_the_grid() -> None:
+def test_the_dashboards_are_two() -> None:
+    assert SERVICES.uid != STAGING.uid and SERVICES.title != STAGING.title
+
+
+@BOARDS
+def test_panels_do_not_overlap_and_fit_the_grid(of: Board) -> None:
     taken: set[tuple[int, int]] = set()
-    for panel in dashboard()["panels"]:
+    for panel in dashboard(of)["panels"]:
         place = panel["gridPos"]
         cells = {
             (x, y)
@@ -179,8 +174,9 @@ def test_panels_do_not_overlap_and_fit_the_grid() -> None:
         taken |= cells
 
 
-def test_legends_name_labels_that_the_query_keeps() -> None:
-    for panel in panels():
+@BOARDS
+def test_legends_name_labels_that_the_query_keeps(of: Board) -> None:
+    for panel in panels(of):
         for target in panel["targets"]:
             named = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
             kept = re.findall(r"by \(([^)]*)\)", target["expr"])
@@ -193,40 +189,50 @@ def test_alerts_say_what_happened_and_what_to_do() -> None:
         assert (
             alert.what.endswith(".") and alert.then.endswith(".") and alert.severity in ("critical", "warning", "info")
         )
-        kept = set(re.findall(r"\w+", " ".join(re.findall(r"(?:by|on) \(([^)]*)\)", alert.expr))))
-        assert set(re.findall(r"\$labels\.(\w+)", alert.what)) <= kept
+        assert set(re.findall(r"\$labels\.(\w+)", alert.what)) <= grouped(alert.expr)
 
 
-def test_without_monitoring_there_is_a_dashboard_to_import_and_nothing_else() -> None:
+def test_without_monitoring_there_are_dashboards_to_import_and_nothing_else() -> None:
     plan = example_plan()
-    assert list(files(plan)) == ["monitoring/dashboard.json"]
-    assert json.loads(files(plan)["monitoring/dashboard.json"]) == dashboard()
+    assert list(files(plan)) == ["monitoring/dashboard.json", "monitoring/staging-dashboard.json"]
+    assert json.loads(files(plan)["monitoring/dashboard.json"]) == dashboard(SERVICES)
+    assert json.loads(files(plan)["monitoring/staging-dashboard.json"]) == dashboard(STAGING)
     names = [name for name, _ in argocd.emit(plan, assets.find())]
     assert not [name for name in names if "monitoring" in name]
 
 
-def test_nothing_where_nothing_is_served() -> None:
-    plan = replace(planned(), services=())
+def test_nothing_where_nothing_is_served_or_staged() -> None:
+    plan = replace(planned(), services=(), prestages=())
     assert files(plan) == {}
     assert monitoring.clusters_watched(plan) == ()
 
 
+def test_services_without_staging() -> None:
+    plan = replace(planned(), prestages=())
+    assert sorted(objects(plan)) == [
+        f"monitoring/{n}.yaml" for n in ("dashboard", "pods", "rules", "services-peeks-hub")
+    ]
+    assert [cluster.name for cluster in monitoring.clusters_watched(plan)] == ["peeks-hub"]
+
+
 def test_what_the_operator_gets() -> None:
     found = objects(planned())
-    assert sorted(found) == [f"monitoring/{n}.yaml" for n in ("dashboard", "pods", "rules", "services-peeks-hub")]
+    names = ("dashboard", "pods", "rules", "services-peeks-hub", "staging-dashboard", "staging-rules")
+    assert sorted(found) == [f"monitoring/{name}.yaml" for name in names]
     for name, obj in found.items():
         expected = {"grafana_dashboard": "1"} if "dashboard" in name else ASKED.labels
         assert expected.items() <= obj["metadata"]["labels"].items()
         assert obj["metadata"]["namespace"] == "ray-system"
     config = found["monitoring/dashboard.yaml"]["data"]
-    assert [json.loads(text) for text in config.values()] == [dashboard()]
+    assert [json.loads(text) for text in config.values()] == [dashboard(SERVICES)]
     rules = found["monitoring/rules.yaml"]["spec"]["groups"][0]["rules"]
     assert [r["alert"] for r in rules] == [a.name for a in alerts.ALERTS]
 
 
-def test_dashboards_may_stay_a_file() -> None:
+def test_dashboards_may_stay_files() -> None:
     found = files(planned(dashboards=False))
-    assert "monitoring/dashboard.json" in found and "monitoring/dashboard.yaml" not in found
+    for name in ("dashboard", "staging-dashboard"):
+        assert f"monitoring/{name}.json" in found and f"monitoring/{name}.yaml" not in found
 
 
 def test_the_monitor_finds_the_pods_that_the_chart_makes(helm: str) -> None:
@@ -253,8 +259,12 @@ def test_each_cluster_gets_its_own_list_of_services(helm: str, tmp_path: Path) -
     source = document["spec"]["template"]["spec"]["source"]
     assert source["path"] == "rendered/monitoring"
     filled = rendered(helm, tmp_path, document, CLUSTER)[source["directory"]["include"]]
-    assert filled == "{dashboard.yaml,pods.yaml,rules.yaml,services-peeks-hub.yaml}"
-    assert {f"monitoring/{name}" for name in filled.strip("{}").split(",")} == set(files(planned()))
+    assert filled.startswith("{dashboard.yaml,pods.yaml,rules.yaml,") and "services-peeks-hub.yaml" in filled
+    taken = {f"monitoring/{name}" for name in filled.strip("{}").split(",")}
+    assert set(files(planned())) <= taken, "and no file of another cluster"
+    assert {name for name in taken if "peeks" in name} == {
+        f"monitoring/{n}-peeks-hub.yaml" for n in ("models", "services")
+    }
     presence = objects(planned())["monitoring/services-peeks-hub.yaml"]["spec"]["groups"][0]["rules"]
     assert [r["labels"]["modelyard_dev_service"] for r in presence] == ["chat", "mistral"]
     project = yaml.safe_load(bootstrap["bootstrap/applications/project.yaml"])["spec"]["namespaceResourceWhitelist"]
@@ -275,7 +285,7 @@ CACHE = f'ray_modelyard_kv_cache_tokens{{{ONE}, replica="a", model="m", state='
 
 
 @pytest.mark.parametrize(
-    ("alert", "minutes", "series", "fires"),
+    ("alert", "minutes", "series", "wanted"),
     [
         ("NotReady", 11, {TARGET: "1x40"}, True),
         ("NotReady", 11, {TARGET: "1x40", f'{HEALTHY}, replica="a"}}': "0x40"}, True),
@@ -327,74 +337,35 @@ CACHE = f'ray_modelyard_kv_cache_tokens{{{ONE}, replica="a", model="m", state='
         ),
         ("NotFromCache", 6, {f'ray_modelyard_model_from_cache{{{ONE}, replica="a", model="m"}}': "0x40"}, True),
         ("NotFromCache", 6, {f'ray_modelyard_model_from_cache{{{ONE}, replica="a", model="m"}}': "1x40"}, False),
-        ("PrestageFailed", 1, {'modelyard_prestage_exit_code{model="m", commit12="c"}': "4x40"}, True),
-        ("PrestageFailed", 1, {'modelyard_prestage_exit_code{model="m", commit12="c"}': "0x40"}, False),
         ("Absent", 16, {'up{namespace="ns", modelyard_dev_service="chat", pod="a"}': "0x40"}, True),
         ("Absent", 16, {'up{namespace="ns", modelyard_dev_service="other", pod="a"}': "1x40"}, True),
         ("Absent", 30, {'up{namespace="ns", modelyard_dev_service="chat", pod="a"}': "1x40"}, False),
     ],
 )
 def test_it_fires_when_it_should(
-    alert: str, minutes: int, series: dict[str, str], fires: bool, promtool: str, tmp_path: Path
+    alert: str, minutes: int, series: dict[str, str], wanted: bool, tmp_path: Path
 ) -> None:
-    name = alert if alert.startswith("Prestage") else f"Service{alert}"
-    expected = [{"labels": "{}", "value": 1}] if fires else []
-    query = f'count(ALERTS{{alertname="Model{name}", alertstate="firing"}})'
-    test = {
-        "interval": "1m",
-        "input_series": [{"series": s, "values": values} for s, values in series.items()],
-        "promql_expr_test": [{"expr": query, "eval_time": f"{minutes}m", "exp_samples": expected}],
-    }
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(group()))
-    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
-    done = subprocess.run([promtool, "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    fires(map(alerts.rule, ALERTS), f"ModelService{alert}", minutes, series, wanted, tmp_path)
 
 
-def group() -> dict[str, Any]:
-    return {"groups": [{"name": "all", "rules": [alerts.rule(alert) for alert in ALERTS]}]}
-
-
-def test_prometheus_takes_the_rules(promtool: str, tmp_path: Path) -> None:
-    for name, obj in objects(planned()).items():
+def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
+    for obj in objects(planned()).values():
         if obj["kind"] == "PrometheusRule":
-            path = tmp_path / Path(name).name
-            path.write_text(yaml.safe_dump(obj["spec"]))
-            done = subprocess.run([promtool, "check", "rules", str(path)], capture_output=True, text=True)
-            assert done.returncode == 0 and "SUCCESS" in done.stdout, done.stdout + done.stderr
+            check(obj["spec"], tmp_path)
 
 
-def test_the_text_of_an_alert(promtool: str, tmp_path: Path) -> None:
+def test_the_text_of_an_alert(tmp_path: Path) -> None:
     labels = {"namespace": "ns", "modelyard_dev_service": "chat", "application": "tiny", "severity": "warning"}
     text = {
         "summary": "chat/tiny sends away 10% of its requests with 503.",
         "description": "Raise replicas.max or concurrency in models.yaml.",
     }
+    expected = {"exp_labels": labels, "exp_annotations": text}
     test = {
-        "interval": "1m",
         "input_series": [
             {"series": f'{HTTP}"200"}}', "values": "0+90x40"},
             {"series": f'{HTTP}"503"}}', "values": "0+10x40"},
         ],
-        "alert_rule_test": [
-            {
-                "eval_time": "30m",
-                "alertname": "ModelServiceOverloaded",
-                "exp_alerts": [{"exp_labels": labels, "exp_annotations": text}],
-            }
-        ],
+        "alert_rule_test": [{"eval_time": "30m", "alertname": "ModelServiceOverloaded", "exp_alerts": [expected]}],
     }
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(group()))
-    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
-    done = subprocess.run([promtool, "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="session")
-def promtool() -> str:
-    """Prometheus' own judge of rules: Debian's package `prometheus` has it."""
-    there = os.environ.get("MODELYARD_PROMTOOL") or shutil.which("promtool")
-    here = ROOT / ".cache/bin/promtool"
-    if there is None and not here.is_file():
-        pytest.skip("promtool is not installed")
-    return there or str(here)
+    judge(map(alerts.rule, ALERTS), test, tmp_path)

@@ -14,9 +14,10 @@ from typing import Any
 import hcl2
 import pytest
 
+from generator import naming
 from generator.assets import find
 from generator.emit import terraform
-from generator.naming import CLUSTER_NAME
+from generator.plan import Region
 from tests.unit import plans
 
 SOURCE = Path(__file__).parents[2] / "chart-templates/terraform"
@@ -152,7 +153,7 @@ def test_bucket_is_encrypted_and_versioned() -> None:
     (default,) = rule["apply_server_side_encryption_by_default"]
     assert rule["bucket_key_enabled"] is True
     assert '"AES256"' in default["sse_algorithm"] and '"aws:kms"' in default["sse_algorithm"]
-    assert default["kms_master_key_id"] == "${var.kms_key_arn}"
+    assert default["kms_master_key_id"] == "${local.kms_keys[each.key]}"
     versioning = one("model-bucket", "resource", "aws_s3_bucket_versioning", "models")
     assert versioning["versioning_configuration"][0]["status"] == "Enabled"
 
@@ -195,13 +196,15 @@ def test_readers_read_under_their_prefixes_only() -> None:
     assert "reads[each.key]" in reading["resources"]
 
 
-def test_writer_writes_models_only_and_deletes_nothing_but_its_own_note() -> None:
+def test_writer_writes_models_only_and_deletes_nothing_but_its_own_notes() -> None:
     document = one("cluster-access", "data", "aws_iam_policy_document", "write")
     writing, dropping, uploads = document["statement"]
     assert actions([writing]) == {"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"}
     assert "/models/*" in writing["resources"]
     assert actions([dropping]) == {"s3:DeleteObject"}
-    assert dropping["resources"].count("/models/*/.modelyard/progress.json") == 1
+    assert "local.notes" in dropping["resources"] and "/models/*/${pair[1]}" in dropping["resources"]
+    notes = next(block["notes"] for block in module("cluster-access")["locals"] if "notes" in block)
+    assert tuple(notes) == naming.NOTES
     assert actions([uploads]) == {"s3:ListBucketMultipartUploads"}
 
 
@@ -210,8 +213,129 @@ def test_keys_are_used_through_s3_only() -> None:
         dynamic = one("cluster-access", "data", "aws_iam_policy_document", name)["dynamic"][-1]
         (content,) = dynamic["statement"]["content"]
         assert content["actions"] == [action]
-        assert content["resources"] == ["${statement.value}"]
+        assert content["resources"] in ("${statement.value}", ["${statement.value}"])
         assert set(conditions(content)) == {"kms:ViaService"}
+
+
+def test_every_part_of_a_bucket_is_in_its_region() -> None:
+    resources = [block for block in module("model-bucket")["resource"] if block]
+    assert len(resources) == 8
+    for block in resources:
+        ((kind, body),) = block.items()
+        (settings,) = body.values()
+        wanted = "${each.value.region}" if settings["for_each"] == "${aws_s3_bucket.models}" else None
+        assert settings["region"] == (wanted or "${local.regions[each.key]}"), kind
+    assert "lookup(var.bucket_regions, name, var.aws_region)" in str(one("model-bucket", "locals")["regions"])
+
+
+def test_the_log_of_a_bucket_goes_where_its_region_says() -> None:
+    logging = one("model-bucket", "resource", "aws_s3_bucket_logging", "models")
+    assert logging["target_bucket"] == "${each.value}" and "local.log_buckets" in logging["for_each"]
+
+
+def test_only_the_writer_reaches_the_home_bucket_of_another_region_and_only_to_read() -> None:
+    for statement in one("cluster-access", "data", "aws_iam_policy_document", "read")["statement"]:
+        assert "local.readable[each.key]" in str(statement["resources"])
+    for statement in one("cluster-access", "data", "aws_iam_policy_document", "write")["statement"]:
+        assert "local.bucket_arns" in str(statement["resources"]) and "home" not in str(statement["resources"])
+
+
+def reckoned(name: str, folder: Path, **given: Any) -> dict[str, Any]:
+    """A module's locals as Terraform reckons them, which takes no provider. Raises ValueError with what it refuses."""
+    program = shutil.which("terraform")
+    if program is None:
+        pytest.skip("terraform is not installed")
+    text = (SOURCE / name / "main.tf").read_text()
+    found = re.search(r"^locals \{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)
+    assert found
+    names = re.findall(r"^  (\w+) += ", found[1], re.MULTILINE)
+    shown = "".join(f'output "{n}" {{\n  value = local.{n}\n}}\n' for n in names)
+    here = folder / name
+    here.mkdir()
+    shutil.copy(SOURCE / name / "variables.tf", here)
+    (here / "main.tf").write_text(found[0].replace("data.aws_partition.current.partition", '"aws"') + "\n" + shown)
+    (here / "given.tfvars.json").write_text(json.dumps(given))
+
+    def run(*command: str) -> str:
+        done = subprocess.run([program, f"-chdir={here}", *command], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise ValueError(done.stderr)
+        return done.stdout
+
+    run("init", "-input=false", "-no-color")
+    run("apply", "-auto-approve", "-input=false", "-no-color", "-var-file=given.tfvars.json")
+    return {key: value["value"] for key, value in json.loads(run("output", "-json")).items()}
+
+
+ACCOUNT = {"aws_account_id": "123456789012", "prefix": "p"}
+BUCKETS = {"bucket_regions": {"models-eu": "eu-west-1", "models-us": "us-east-1"}, "derive_bucket_name": False}
+EU, US = "arn:aws:kms:eu-west-1:123456789012:key/eu", "arn:aws:kms:us-east-1:123456789012:key/us"
+CLUSTER = {
+    **ACCOUNT,
+    **BUCKETS,
+    "aws_cluster_name": "c",
+    "cluster": "c",
+    "namespace": "ray-system",
+    "prestage_service_account": "modelyard-prestage",
+    "home_buckets": ["models-eu"],
+    "service_accounts": ["chat-ray"],
+}
+
+
+def test_buckets_keys_and_logs_by_region(tmp_path: Path) -> None:
+    seen = reckoned(
+        "model-bucket",
+        tmp_path,
+        **{**ACCOUNT, **BUCKETS, "derive_bucket_name": True},
+        aws_region="eu-west-1",
+        kms_key_arn=EU,
+        kms_key_arns={"us-east-1": US},
+        log_bucket="logs-eu",
+    )
+    own = "p-ray-models-123456789012"
+    assert seen["regions"] == {"models-eu": "eu-west-1", "models-us": "us-east-1", own: "eu-west-1"}
+    assert seen["kms_keys"] == {"models-eu": EU, "models-us": US, own: EU}
+    assert seen["log_buckets"] == {"models-eu": "logs-eu", "models-us": None, own: "logs-eu"}
+
+
+@pytest.mark.parametrize(
+    ("region", "own", "reads", "keys"),
+    [
+        ("eu-west-1", ["models-eu"], ["models-eu"], [EU]),
+        ("us-east-1", ["models-us"], ["models-us", "models-eu"], [US, EU]),
+    ],
+)
+def test_a_cluster_uses_the_bucket_of_its_region(
+    region: str, own: list[str], reads: list[str], keys: list[str], tmp_path: Path
+) -> None:
+    seen = reckoned(
+        "cluster-access", tmp_path, **CLUSTER, aws_region=region, kms_key_arns={"eu-west-1": EU, "us-east-1": US}
+    )
+    arns = [f"arn:aws:s3:::{name}" for name in own]
+    assert (seen["bucket_arns"], seen["readable"]["reader"], seen["readable"]["csi"]) == (arns, arns, arns)
+    assert seen["readable"]["writer"] == [f"arn:aws:s3:::{name}" for name in reads]
+    assert (seen["kms_keys"]["writer"], seen["kms_keys"]["reader"]) == (keys, keys[:1])
+    assert seen["regions"]["writer"] == [key.split(":")[3] for key in keys]
+
+
+@pytest.mark.parametrize(("jobs", "roles"), [(True, {"csi", "reader", "writer"}), (False, {"csi", "reader"})])
+def test_roles(jobs: bool, roles: set[str], tmp_path: Path) -> None:
+    seen = reckoned("cluster-access", tmp_path, **CLUSTER, aws_region="eu-west-1", prestage_role=jobs)
+    assert seen["identities"].keys() == roles
+    assert {taken["role"] for taken in seen["associations"].values()} == roles
+
+
+def test_a_cluster_in_a_region_without_a_bucket_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="No cache has a bucket in the region"):
+        reckoned("cluster-access", tmp_path, **CLUSTER, aws_region="ap-south-1")
+
+
+def test_a_cluster_without_jobs_has_no_writer() -> None:
+    found = one("cluster-access", "locals")
+    assert "var.prestage_role ?" in str(found["identities"])
+    write = one("cluster-access", "data", "aws_iam_policy_document", "write")
+    assert "keys(local.identities)" in write["for_each"] and 'role == "writer"' in write["for_each"]
+    assert 'data.aws_iam_policy_document.read["writer"]' not in (SOURCE / "cluster-access/main.tf").read_text()
 
 
 def test_no_policy_has_a_wildcard_action_or_a_managed_policy() -> None:
@@ -225,7 +349,7 @@ def test_no_policy_has_a_wildcard_action_or_a_managed_policy() -> None:
 def test_role_names_fit() -> None:
     role = one("cluster-access", "resource", "aws_iam_role", "this")
     assert role["name"] == "${local.role_prefix}-${each.key}"
-    longest = "x" * 32 + "-" + "c" * CLUSTER_NAME.characters + "-model-writer"
+    longest = "x" * 32 + "-" + "c" * naming.CLUSTER_NAME.characters + "-model-writer"
     assert len(longest) <= 64
     assert '"${var.prefix}-${var.cluster}-model' in (SOURCE / "cluster-access/main.tf").read_text()
 
@@ -250,6 +374,7 @@ def test_variables_of_the_example() -> None:
         "driver_credentials": True,
         "namespace": "ray-system",
         "prefix": "peeks",
+        "prestage_role": True,
         "prestage_service_account": "modelyard-prestage",
         "read_code": False,
         "service_accounts": [],
@@ -319,6 +444,58 @@ def test_named_buckets() -> None:
     assert (seen["bucket_names"], seen["derive_bucket_name"]) == (["example-models"], False)
     both = variables("model-bucket", models=(named, plans.MISTRAL))
     assert (both["bucket_names"], both["derive_bucket_name"]) == (["example-models"], True)
+
+
+EUROPE, AMERICA = Region("eu-west-1", "models-eu"), Region("us-east-1", "models-us")
+REGIONAL = replace(plans.S3, name="wide", regions=(EUROPE, AMERICA))
+WIDE = {
+    "derive_bucket_name": False,
+    "bucket_names": [],
+    "bucket_regions": {"models-eu": "eu-west-1", "models-us": "us-east-1"},
+    "home_buckets": ["models-eu"],
+}
+
+
+def regional(**changes: Any) -> dict[str, Any]:
+    """Changes of the example: every model and service in a cache with two regions."""
+    models = tuple(replace(m, cache=REGIONAL) for m in (plans.MISTRAL, plans.TINYLLAMA))
+    services = tuple(replace(s, cache=REGIONAL) for s in (plans.CHAT, plans.MISTRAL_SERVICE))
+    return {"models": models, "services": services, **changes}
+
+
+def test_buckets_of_regions() -> None:
+    for name in ("peeks-hub", "model-bucket"):
+        seen = variables(name, **regional())
+        assert {key: seen[key] for key in WIDE} == WIDE
+    assert variables("model-bucket", **regional())["aws_region"] == "eu-west-1", (
+        "the provider's, when nobody states one"
+    )
+    assert "bucket_regions" not in variables()
+
+
+def test_the_region_that_clusters_state_stays_the_default_one() -> None:
+    clusters = (replace(plans.CLUSTER, values=VALUES),)
+    assert variables("model-bucket", **regional(clusters=clusters))["aws_region"] == "us-west-2"
+
+
+def test_a_cache_with_regions_beside_one_without() -> None:
+    models = (replace(plans.MISTRAL, cache=REGIONAL), plans.TINYLLAMA)
+    seen = variables("model-bucket", models=models)
+    assert seen["derive_bucket_name"] is True and seen["bucket_regions"] == WIDE["bucket_regions"]
+    assert "aws_region" not in seen, "the derived bucket has to be somewhere: Terraform asks"
+
+
+@pytest.mark.parametrize(
+    ("ways", "role"), [(("job", "job"), True), (("job", "workflow"), True), (("workflow",) * 2, False)]
+)
+def test_the_role_of_jobs_is_made_where_jobs_stage(ways: tuple[str, str], role: bool) -> None:
+    prestages = tuple(
+        replace(plans.staged(model), ways={"peeks-hub": way})
+        for model, way in zip((plans.MISTRAL, plans.TINYLLAMA), ways, strict=True)
+    )
+    seen = variables(prestages=prestages)
+    assert seen["prestage_role"] is role
+    assert seen["derive_bucket_name"] is True and seen["driver_credentials"] is True, "others still read"
 
 
 def test_variables_are_declared_and_open_ones_have_no_default() -> None:

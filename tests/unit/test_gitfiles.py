@@ -91,3 +91,14 @@ def test_without_git(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="git cannot be run"):
         gitfiles.read("HEAD", repository / "a.yaml")
+
+
+def test_an_object_that_git_lacks(repository: Path) -> None:
+    """As in a clone that was damaged; the objects before it are given out."""
+    first = subprocess.run(
+        ["git", "rev-parse", "v1:a.yaml"], cwd=repository, check=True, capture_output=True, text=True
+    )
+    found = gitfiles.contents(repository, [first.stdout.strip(), "0" * 40])
+    assert next(found) == b"first\n"
+    with pytest.raises(UserError, match="lacks the object 000"):
+        next(found)

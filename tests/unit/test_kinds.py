@@ -15,11 +15,14 @@ from tests.unit.kind_samples import GOOD, GRAPH, IMAGE, SERVE, obj
 
 FOLDER = Path(__file__).parents[2] / "schemas" / "kinds"
 SCHEMAS = load_schemas(FOLDER)
-BY_KIND = {sample["kind"]: sample for sample in GOOD}
+# Two APIs have a kind Role: the plain name is Kubernetes' own.
+BY_KIND = {sample["kind"]: sample for sample in reversed(GOOD)}
+BY_KIND |= {f"{sample['apiVersion'].split('.')[0]} {sample['kind']}": sample for sample in GOOD}
 GONE = object()
 
 HEAD = "spec.rayClusterConfig.headGroupSpec.template.spec.containers.0"
 JOB = "spec.template.spec"
+STAGE = "spec.templates.1"
 
 
 def findings(obj: dict[str, Any], **options: Any) -> list[tuple[str, str]]:
@@ -64,7 +67,7 @@ def is_open(key: str, value: Any) -> bool:
         return key in OPEN
     inside_graph = key == "template" and "apiVersion" in value
     service_selector = key == "selector" and "matchLabels" not in value
-    return key == "parameters" or inside_graph or service_selector
+    return key in ("parameters", "tags") or inside_graph or service_selector
 
 
 def objects_in(node: Any, place: str = "") -> Iterator[str]:
@@ -139,7 +142,62 @@ def test_names_are_required(sample: dict[str, Any], key: str) -> None:
         ("Job", "spec.backoffLimit", 6.0, "type"),
         ("Job", "spec.backoffLimit", 2**31, "maximum"),
         ("Job", "spec.podFailurePolicy.rules.0.onPodConditions", [{"type": "Ready"}], "too many"),
-        ("CronJob", "spec.schedule", "every day", "does not match"),
+        ("CronJob", "spec.schedule", "every day", "cron"),
+        ("CronJob", "spec.schedule", "@daily", "cron"),
+        ("CronJob", "spec.schedule", "0 3 * * */0", "cron"),
+        ("CronJob", "spec.schedule", "0  3 * * *", "cron"),
+        ("CronJob", "spec.schedule", "0 3 * *", "cron"),
+        ("CronJob", "spec.timeZone", "CET ", "time zone"),
+        ("CronJob", "spec.jobTemplate.spec.template.spec.hostPID", True, "hostPID"),
+        # Workflows
+        ("Workflow", "metadata.name", "a" * 64, "too long"),
+        ("CronWorkflow", "metadata.name", "a" * 53, "too long"),
+        ("CronWorkflow", "spec.schedule", "0 3 * * *", "schedule"),
+        ("CronWorkflow", "spec.schedules", [], "non-empty"),
+        ("CronWorkflow", "spec.schedules.0", "@every 1h", "cron"),
+        ("CronWorkflow", "spec.workflowSpec.securityContext", GONE, "securityContext"),
+        ("Workflow", "spec.ttlStrategy", {}, "ttlStrategy"),
+        ("Workflow", "spec.hostNetwork", True, "hostNetwork"),
+        ("Workflow", "spec.serviceAccountName", GONE, "serviceAccountName"),
+        ("Workflow", "spec.activeDeadlineSeconds", GONE, "activeDeadlineSeconds"),
+        ("Workflow", "spec.automountServiceAccountToken", False, "not valid under any"),
+        ("Workflow", "spec.securityContext", GONE, "securityContext"),
+        ("Workflow", "spec.securityContext.runAsNonRoot", GONE, "runAsNonRoot"),
+        ("Workflow", "spec.synchronization.mutexes.0", {"mutex": "x"}, "mutex"),
+        ("Workflow", "spec.synchronization.mutex", {"name": "x"}, "mutex"),
+        ("Workflow", "spec.podGC.deleteDelayDuration", "1d", "one unit of Go"),
+        ("Workflow", f"{STAGE}.container.command", GONE, "command"),
+        ("Workflow", f"{STAGE}.container.command", [], "non-empty"),
+        ("Workflow", f"{STAGE}.container.name", "stage", "main"),
+        ("Workflow", f"{STAGE}.container.image", "a/b:latest", "pinned"),
+        ("Workflow", f"{STAGE}.container.resources.limits", GONE, "limits"),
+        ("Workflow", f"{STAGE}.container.securityContext", GONE, "securityContext"),
+        ("Workflow", f"{STAGE}.container.securityContext.readOnlyRootFilesystem", False, "True was expected"),
+        ("Workflow", f"{STAGE}.container.securityContext.capabilities", GONE, "capabilities"),
+        ("Workflow", f"{STAGE}.container", GONE, "exactly one is wanted of steps and container"),
+        ("Workflow", f"{STAGE}.steps", [[{"name": "a", "template": "b"}]], "exactly one is wanted"),
+        ("Workflow", f"{STAGE}.script", {"source": "x"}, "script"),
+        ("Workflow", f"{STAGE}.retryStrategy.limit", GONE, "limit"),
+        ("Workflow", f"{STAGE}.retryStrategy.limit", "many", "not valid under any"),
+        ("Workflow", f"{STAGE}.retryStrategy.backoff.maxDuration", "10 m", "one unit of Go"),
+        ("Workflow", f"{STAGE}.outputs.parameters.0.valueFrom", {"path": "/a", "parameter": "b"}, "too many"),
+        ("Workflow", "spec.templates.0.steps", [{"name": "a", "template": "b"}], "type"),
+        ("Workflow", "spec.templates.0.steps.0.0.continueOn", {"failed": True}, "continueOn"),
+        # ACK
+        ("Policy", "spec.name", "a" * 129, "too long"),
+        ("Policy", "spec.policyDocument", "{\n}", "one line"),
+        ("Policy", "spec.tags", {"a": "b"}, "type"),
+        ("iam Role", "spec.name", "a" * 65, "too long"),
+        ("iam Role", "spec.name", "a/b", "unique in the account"),
+        ("iam Role", "spec.policies", ["arn:aws:iam::aws:policy/AdministratorAccess"], "policies"),
+        ("iam Role", "spec.policyRefs.0.from.namespace", "x", "namespace"),
+        ("PodIdentityAssociation", "spec.tags", [{"key": "a", "value": "b"}], "type"),
+        ("PodIdentityAssociation", "spec.roleARN", "arn:aws:iam::123456789012:role/x", "exactly one is wanted"),
+        ("PodIdentityAssociation", "spec.roleRef", GONE, "exactly one is wanted"),
+        # metrics of what is pushed
+        ("ServiceMonitor", "spec.endpoints.0.interval", "1m30s", "one number and one unit"),
+        ("ServiceMonitor", "spec.endpoints.0.targetPort", 9091, "targetPort"),
+        ("ServiceMonitor", "spec.namespaceSelector.matchNames", [], "non-empty"),
         # storage and network
         ("PersistentVolume", "spec.persistentVolumeReclaimPolicy", "Delete", "cannot delete"),
         ("PersistentVolume", "spec.csi.volumeHandle", GONE, "volumeHandle"),
@@ -298,6 +356,22 @@ def test_expressions_may_stand_for_any_value(place: str, value: str) -> None:
     assert findings(changed(BY_KIND["ResourceGraphDefinition"], f"{SERVICE}.{place}", value)) == []
     plain = changed(BY_KIND["Service"], place, value)
     assert findings(plain) and findings(plain, templated=True) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("metadata.name", "stage-${schema.spec.model}-${schema.spec.digest}"),
+        ("spec.activeDeadlineSeconds", "${schema.spec.deadlineSeconds}"),
+        ("spec.synchronization.mutexes.0.name", "${schema.spec.key}"),
+        (f"{STAGE}.container.image", "${schema.spec.image}"),
+        (f"{STAGE}.retryStrategy.limit", "${schema.spec.retries}"),
+        (f"{STAGE}.container.args", "${schema.spec.args}"),
+    ],
+)
+def test_a_workflow_in_a_graph_may_hold_expressions(place: str, value: str) -> None:
+    bad = changed(BY_KIND["Workflow"], place, value)
+    assert findings(bad, templated=True) == []
 
 
 def test_kinds_without_a_schema() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from generator.prestage import command
+from generator.prestage import command, process
 from generator.prestage.exits import PERMANENT, PrestageExit
 from generator.prestage.plan import Plan
 from tests.standins.hub import HubStandIn
@@ -236,7 +236,7 @@ def test_the_reason_goes_to_the_termination_log(work: Path, monkeypatch: pytest.
     log = work / "termination-log"
     if there:
         log.touch()
-    monkeypatch.setattr(command, "TERMINATION_LOG", str(log))
+    monkeypatch.setattr(process, "TERMINATION_LOG", str(log))
     (work / "source" / "config.json").unlink()
     (work / "source" / WEIGHTS).rename(work / f"source/{TOKEN}")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
@@ -267,8 +267,8 @@ def test_where_the_token_comes_from(
         monkeypatch.delenv(name, raising=False)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    assert command._token(None) == expected
-    assert command._token(work / "token") == "hf_inFile"
+    assert process.token_of(None) == expected
+    assert process.token_of(work / "token") == "hf_inFile"
 
 
 def test_permanent_codes_are_those_that_a_retry_does_not_mend() -> None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -49,12 +50,14 @@ def test_tests_run_with_the_same_versions() -> None:
 
 
 def test_it_starts_what_the_job_starts() -> None:
-    job = (ROOT / "chart-templates/prestage/templates/job.yaml").read_text()
-    command = yaml.safe_load(re.search(r"command: (\[.*\])", job)[1])  # type: ignore[index]
+    chart = "".join(path.read_text() for path in sorted((ROOT / "chart-templates/prestage/templates").iterdir()))
+    programs = set(re.findall(r'"(generator\.prestage[.a-z]*)"', chart))
+    assert programs == {"generator.prestage", "generator.prestage.loadtest", "generator.prestage.refresh"}
+    assert all(find_spec(f"{program}.__main__") for program in programs)
     entrypoint = yaml.safe_load(re.search(r"^ENTRYPOINT (\[.*\])$", DOCKERFILE, re.MULTILINE)[1])  # type: ignore[index]
-    assert command == entrypoint == ["python", "-m", "generator.prestage"]
+    assert entrypoint == ["python", "-m", "generator.prestage"] and "command: [python, -m, " in chart
     user = re.search(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)
-    assert user and f"runAsUser: {user[1]}" in job and f"runAsGroup: {user[2]}" in job
+    assert user and f"runAsUser: {user[1]}" in chart and f"runAsGroup: {user[2]}" in chart
 
 
 @pytest.mark.slow

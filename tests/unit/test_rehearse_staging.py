@@ -38,7 +38,7 @@ def job(*options: str, files: dict[str, Any] | None = None, ignore: list[str] | 
     container = Container(
         tuple(words), {"AWS_REGION": "eu-west-1", "HOME": "/tmp"}, {"HF_TOKEN": ("hub", "token")}, mounts
     )
-    return Job("stage-tiny", container, "bucket", "models/tiny/c", f"{MOUNT}/tiny/c", "/etc/plan/plan.json")
+    return Job("stage-tiny", (container,), "bucket", "models/tiny/c", f"{MOUNT}/tiny/c", "/etc/plan/plan.json")
 
 
 @pytest.fixture

@@ -111,8 +111,8 @@ def test_only_the_jobs_whose_files_are_read() -> None:
     (staged,) = read(objects()).jobs
     assert (staged.name, staged.bucket, staged.key) == ("stage-tiny", "models", "models/tiny/cccccccccccc")
     assert (staged.path, staged.model, staged.content) == (f"{MOUNT}/tiny/cccccccccccc", "tiny", PLAN)
-    assert staged.container.environment == {"AWS_REGION": "eu-west-1"}
-    assert staged.container.secrets == {"HF_TOKEN": ("hub", "token")}
+    assert staged.steps[0].environment == {"AWS_REGION": "eu-west-1"}
+    assert staged.steps[0].secrets == {"HF_TOKEN": ("hub", "token")}
 
 
 def without_code(found: list[dict[str, Any]]) -> None:

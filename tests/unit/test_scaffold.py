@@ -47,7 +47,9 @@ def url_of(catalogue: bytes) -> str:
 
 def test_templates_are_the_promised_files() -> None:
     assert sorted(FILES) == [
+        ".ci/modelyard-propose.sh",
         ".gitattributes",
+        ".github/workflows/modelyard-refresh.yml",
         ".github/workflows/modelyard.yml",
         ".gitlab-ci.yml",
         ".gitlab/modelyard.yml",
@@ -57,8 +59,11 @@ def test_templates_are_the_promised_files() -> None:
 
 
 def test_every_pin_of_modelyard_is_this_version() -> None:
-    pins = {path: re.findall(rb"modelyard==([0-9][^\]\s]*)", content) for path, content in FILES.items()}
+    pins = {
+        path: re.findall(rb"modelyard(?:\[prestage\])?==([0-9][^\]\s']*)", content) for path, content in FILES.items()
+    }
     assert {path for path, found in pins.items() if found} == {
+        ".github/workflows/modelyard-refresh.yml",
         ".github/workflows/modelyard.yml",
         ".gitlab/modelyard.yml",
         ".pre-commit-config.yaml",
@@ -149,7 +154,7 @@ def test_folder_that_is_no_folder_is_a_fault(tmp_path: Path, kind: str) -> None:
     with pytest.raises(UserError) as caught:
         init(repo, ASSETS)
     (fault,) = caught.value.diagnostics
-    assert fault.file == str(repo / ".github/workflows/modelyard.yml")
+    assert fault.file == str(repo / ".github/workflows/modelyard-refresh.yml")
     assert "in the place of a folder" in fault.hint
     assert list(outside.iterdir()) == []
 

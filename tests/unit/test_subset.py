@@ -27,6 +27,7 @@ REAL: dict[str, Any] = {
         "page": {"oneOf": [{"type": "object", "required": ["a"]}, {"type": "object", "properties": {"b": {}}}]},
         "body": {"oneOf": [{"type": "object"}, {"type": "array"}]},
         "pair": {"type": "object", "not": {"required": ["a", "b"]}},
+        "values": {"type": "array", "items": {"type": "string"}, "maxLength": 3, "pattern": "^a$"},
     },
     "definitions": {"item": {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0}}}},
 }
@@ -54,6 +55,7 @@ def ours(**properties: Any) -> dict[str, Any]:
         ours(word={"type": "string", "pattern": "^[a-z]{2,4}$"}, body={"type": "array", "maxItems": 1}),
         ours(pair={"type": "object", "not": {"required": ["a", "b"]}, "properties": {"a": {"const": 1}}}),
         ours(pair={"type": "object", "properties": {"a": {"const": 1}}, "additionalProperties": False}),
+        ours(values={"type": "array", "items": {"type": "string"}}),
     ],
 )
 def test_a_subset_is_proven(schema: dict[str, Any]) -> None:

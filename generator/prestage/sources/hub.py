@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -66,6 +67,22 @@ class HubSource:
         if self._plan.files is not None:
             return self._plan.files
         return self._settings.patience.call("list", self._listed)
+
+    def head(self, revision: str) -> str:
+        """The commit of a branch or tag, as the Hub states it now."""
+        return self._settings.patience.call("ask for", partial(self._head, revision), path=revision)
+
+    def _head(self, revision: str) -> str:
+        repo = self._plan.repo
+        with self._explained():
+            try:
+                commit = self._api.model_info(repo, revision=revision, timeout=_TIMEOUT).sha
+            except errors.RevisionNotFoundError as error:
+                hint = "check refresh.revision in models.yaml: the branch was renamed or deleted"
+                raise _not_found(f"{repo} has no branch {revision}", hint) from error
+            if not re.fullmatch("[0-9a-f]{40}", commit or ""):
+                raise ValueError(f"commit {commit!r}")
+        return str(commit)
 
     def read(self, file: File, start: int, view: memoryview) -> int:
         address = self._address(file)

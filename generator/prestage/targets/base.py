@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from generator.prestage.manifest import Entry, Manifest
+from generator.prestage.manifest import PATH, Entry, Manifest
 from generator.prestage.plan import File
 
 
 class Held(NamedTuple):
-    """The manifest of a complete copy; `version` names these very bytes."""
+    """A manifest as it was found; `version` names these very bytes."""
 
     manifest: Manifest
     version: str
@@ -57,9 +57,10 @@ class Target(Protocol):
     def held(self, where: str) -> AbstractContextManager[None]:
         """Whatever keeps two runs apart, for the time of a run; `where` is for people."""
 
-    def manifest(self) -> Held | None: ...
+    def manifest(self, path: str = PATH) -> Held | None:
+        """What stands under one of the two names of a manifest."""
 
-    def write_manifest(self, manifest: Manifest, replaces: str) -> bool:
+    def write_manifest(self, new: Manifest, replaces: str, path: str = PATH) -> bool:
         """False where another run wrote one since; `replaces` is empty or a version."""
 
     def survey(self, needed: int) -> None:
@@ -83,5 +84,8 @@ class Target(Protocol):
     def save(self) -> None:
         """Notes now how far the uploads are."""
 
-    def sweep(self) -> None:
-        """After the manifest: takes away what runs, also dead ones, have left beside the copy."""
+    def sweep(self, *, holding: bool = False) -> None:
+        """After the manifest: takes away what runs, also dead ones, have left beside the copy.
+
+        That is also the manifest of a held copy, unless it is still `holding`.
+        """

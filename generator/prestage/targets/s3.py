@@ -16,14 +16,15 @@ from generator.prestage.digest import crc32, crc32_hex, resumable
 from generator.prestage.exits import PrestageExit
 from generator.prestage.faults import Exists, PrestageError, Transient, UploadGone
 from generator.prestage.limits import MIB
-from generator.prestage.manifest import Entry, Manifest
+from generator.prestage.manifest import HELD, PATH, Entry, Manifest
 from generator.prestage.place import S3Prefix
 from generator.prestage.plan import File
 from generator.prestage.s3client import Bucket, Part, Uploaded
 from generator.prestage.settings import Settings
 from generator.prestage.targets.base import Found, Held
 
-NOTE = ".modelyard/progress.json"
+OWN = ".modelyard/"
+NOTE = f"{OWN}progress.json"
 _NOTE_VERSION = 1
 # Metadata of our objects: the digest of the plan, and the SHA-256, which a git blob id does not tell. Both are
 # right whenever the object is visible, as it is completed after they were compared.
@@ -62,7 +63,7 @@ class S3Target:
         self._notes: dict[str, Callable[[], Note]] = {}
         self._lock, self._saving = threading.Lock(), threading.Lock()
         self._unsaved, self._interval = 0, _NOTE_BYTES
-        self._noted = self._swept = False
+        self._swept = False
 
     @property
     def name(self) -> str:
@@ -73,14 +74,14 @@ class S3Target:
         """Nothing is locked: writes are conditional, and parts of two runs are the same bytes."""
         yield
 
-    def manifest(self) -> Held | None:
-        got = self._patience.call("read", lambda: self.bucket.get(self.key(manifest.PATH)), path=manifest.PATH)
-        return Held(manifest.read(got.body, f"{self.prefix}/{manifest.PATH}"), got.version) if got else None
+    def manifest(self, path: str = PATH) -> Held | None:
+        got = self._patience.call("read", lambda: self.bucket.get(self.key(path)), path=path)
+        return Held(manifest.read(got.body, f"{self.prefix}/{path}"), got.version) if got else None
 
-    def write_manifest(self, new: Manifest, replaces: str) -> bool:
+    def write_manifest(self, new: Manifest, replaces: str, path: str = PATH) -> bool:
         body = manifest.write(new)
         try:
-            self.bucket.put(self.key(manifest.PATH), body, crc32(body), replaces=replaces)
+            self.bucket.put(self.key(path), body, crc32(body), replaces=replaces)
         except Exists:
             return False
         return True
@@ -91,7 +92,6 @@ class S3Target:
         for key, upload in self._patience.call("list uploads", self._begun):
             self._uploads.setdefault(key, []).append(upload)
         if NOTE in self._sizes:
-            self._noted = True
             got = self._patience.call("read", lambda: self.bucket.get(self.key(NOTE)), path=NOTE)
             self._found = _notes(got.body) if got else {}
             # What is not begun again yet keeps its note.
@@ -180,19 +180,21 @@ class S3Target:
             return
         with self._lock:
             files = {path: asdict(note()) for path, note in sorted(self._notes.items())}
-            self._unsaved, self._noted = 0, True
+            self._unsaved = 0
         body = json.dumps({"version": _NOTE_VERSION, "files": files}).encode()
         self.bucket.put(self.key(NOTE), body, crc32(body), replaces=None)
 
-    def sweep(self) -> None:
+    def sweep(self, *, holding: bool = False) -> None:
         with self._saving:  # a thread may still be writing the note that is to go
             self._swept = True
         try:
             for key, upload in self._patience.call("list uploads", self._begun):
                 with suppress(UploadGone):
                     self._patience.call("abort", partial(self.bucket.abort, key, upload))
-            if self._noted or self._patience.call("list", lambda: self.bucket.sizes(self.key(NOTE))):
-                self._patience.call("delete", lambda: self.bucket.delete(self.key(NOTE)), path=NOTE)
+            own = self._patience.call("list", lambda: self.bucket.sizes(self.key(OWN)))
+            for path in (NOTE,) if holding else (NOTE, HELD):
+                if self.key(path) in own:
+                    self._patience.call("delete", partial(self.bucket.delete, self.key(path)), path=path)
         except PrestageError as error:
             if error.exit is PrestageExit.INTERRUPTED:
                 raise

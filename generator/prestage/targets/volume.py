@@ -14,7 +14,7 @@ from pathlib import Path
 from generator.prestage import manifest
 from generator.prestage.exits import PrestageExit
 from generator.prestage.faults import PrestageError, Transient
-from generator.prestage.manifest import Entry, Manifest
+from generator.prestage.manifest import HELD, PATH, Entry, Manifest
 from generator.prestage.plan import File
 from generator.prestage.settings import Settings
 from generator.prestage.targets.base import Found, Held
@@ -64,20 +64,20 @@ class VolumeTarget:
                 waiting = True
                 self._settings.patience.stop.wait(_LOCK_WAIT)
 
-    def manifest(self) -> Held | None:
+    def manifest(self, path: str = PATH) -> Held | None:
         with self.explained():
             try:
-                body = (self.root / manifest.PATH).read_bytes()
+                body = (self.root / path).read_bytes()
             except FileNotFoundError:
                 return None
-        return Held(manifest.read(body, str(self.root / manifest.PATH)), sha256(body).hexdigest())
+        return Held(manifest.read(body, str(self.root / path)), sha256(body).hexdigest())
 
-    def write_manifest(self, new: Manifest, replaces: str) -> bool:
-        now = self.manifest()
+    def write_manifest(self, new: Manifest, replaces: str, path: str = PATH) -> bool:
+        now = self.manifest(path)
         if (now.version if now else "") != replaces:
             return False
         with self.explained():
-            self._write(manifest.PATH, memoryview(bytearray(manifest.write(new))))
+            self._write(path, memoryview(bytearray(manifest.write(new))))
         return True
 
     def survey(self, needed: int) -> None:
@@ -126,8 +126,10 @@ class VolumeTarget:
     def save(self) -> None:
         """The length of a partial file says how far it is."""
 
-    def sweep(self) -> None:
+    def sweep(self, *, holding: bool = False) -> None:
         with self.explained():
+            if not holding:
+                (self.root / HELD).unlink(missing_ok=True)
             if (self.root / PARTIAL).is_dir():
                 shutil.rmtree(self.root / PARTIAL)
 

@@ -9,7 +9,7 @@ variable "aws_account_id" {
 }
 
 variable "aws_region" {
-  description = "Region of the buckets; the one of the clusters, so that mounts stay inside it."
+  description = "Region of the buckets that have none of their own; the one of the clusters, so that mounts stay inside it."
   type        = string
 
   validation {
@@ -45,13 +45,40 @@ variable "bucket_names" {
   }
 }
 
+variable "bucket_regions" {
+  description = "Bucket to its region, for caches with a bucket in each of several regions."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.bucket_regions) : can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", name))])
+    error_message = "A bucket name takes 3 to 63 of a-z, 0-9 and `-`."
+  }
+
+  validation {
+    condition     = alltrue([for region in values(var.bucket_regions) : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", region))])
+    error_message = "This is no AWS region, such as us-west-2."
+  }
+}
+
 variable "kms_key_arn" {
-  description = "KMS key that encrypts the objects (SSE-KMS with a bucket key); keys of S3 (AES256) when null."
+  description = "KMS key of the buckets in aws_region (SSE-KMS with a bucket key); keys of S3 (AES256) when null."
   type        = string
   default     = null
 
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "Give the ARN of a KMS key, not of an alias."
+  }
+}
+
+variable "kms_key_arns" {
+  description = "Region to the KMS key of the buckets there, for other regions than aws_region."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for arn in values(var.kms_key_arns) : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
     error_message = "Give the ARN of a KMS key, not of an alias."
   }
 }
@@ -68,9 +95,15 @@ variable "noncurrent_days" {
 }
 
 variable "log_bucket" {
-  description = "Bucket that receives the server access log; no log when null."
+  description = "Bucket that receives the server access log of the buckets in aws_region; no log when null."
   type        = string
   default     = null
+}
+
+variable "log_buckets" {
+  description = "Region to the bucket that receives the server access log of the buckets there, for other regions than aws_region."
+  type        = map(string)
+  default     = {}
 }
 
 variable "tags" {

@@ -7,15 +7,20 @@ locals {
   partition   = data.aws_partition.current.partition
   cluster_arn = "arn:${local.partition}:eks:${var.aws_region}:${var.aws_account_id}:cluster/${var.aws_cluster_name}"
 
-  derived     = "${var.prefix}-ray-models-${var.aws_account_id}"
-  buckets     = setunion(var.bucket_names, var.derive_bucket_name ? [local.derived] : [])
+  # The buckets of the cluster: those of its region, where a cache has several.
+  derived  = "${var.prefix}-ray-models-${var.aws_account_id}"
+  regional = [for name, region in var.bucket_regions : name if region == var.aws_region]
+  buckets  = setunion(var.bucket_names, local.regional, var.derive_bucket_name ? [local.derived] : [])
+  homes    = setsubtract(var.home_buckets, local.regional)
+
   bucket_arns = [for name in local.buckets : "arn:${local.partition}:s3:::${name}"]
+  home_arns   = [for name in local.homes : "arn:${local.partition}:s3:::${name}"]
 
   # role -> who may take it
   identities = merge(
-    {
+    var.prestage_role ? {
       writer = { namespace = var.namespace, service_accounts = [var.prestage_service_account] }
-    },
+    } : {},
     var.driver_credentials ? {
       csi = { namespace = var.csi_service_account.namespace, service_accounts = [var.csi_service_account.name] }
     } : {},
@@ -29,6 +34,33 @@ locals {
     writer = ["models"]
     csi    = ["models"]
     reader = var.read_code ? ["models", "code"] : ["models"]
+  }
+
+  # role -> buckets that it may read: the writer copies from the home bucket of a cache into that of its region
+  readable = {
+    writer = concat(local.bucket_arns, local.home_arns)
+    csi    = local.bucket_arns
+    reader = local.bucket_arns
+  }
+
+  # role -> keys of those buckets; a key is of one region
+  own_key   = lookup(var.kms_key_arns, var.aws_region, var.kms_key_arn)
+  home_keys = [for name in local.homes : lookup(var.kms_key_arns, var.bucket_regions[name], null)]
+
+  kms_keys = {
+    writer = distinct(compact(concat([local.own_key], local.home_keys)))
+    csi    = compact([local.own_key])
+    reader = compact([local.own_key])
+  }
+
+  # What the prestage program deletes again beside a model.
+  notes = [".modelyard/progress.json", ".modelyard/held.json"]
+
+  # role -> regions of those buckets
+  regions = {
+    writer = distinct(concat([var.aws_region], [for name in local.homes : var.bucket_regions[name]]))
+    csi    = [var.aws_region]
+    reader = [var.aws_region]
   }
 
   associations = merge([
@@ -89,7 +121,7 @@ data "aws_iam_policy_document" "read" {
   statement {
     sid       = "List"
     actions   = ["s3:ListBucket"]
-    resources = local.bucket_arns
+    resources = local.readable[each.key]
 
     condition {
       test     = "StringLike"
@@ -101,30 +133,32 @@ data "aws_iam_policy_document" "read" {
   statement {
     sid       = "Read"
     actions   = ["s3:GetObject"]
-    resources = [for pair in setproduct(local.bucket_arns, local.reads[each.key]) : "${pair[0]}/${pair[1]}/*"]
+    resources = [for pair in setproduct(local.readable[each.key], local.reads[each.key]) : "${pair[0]}/${pair[1]}/*"]
   }
 
   dynamic "statement" {
-    for_each = var.kms_key_arn == null ? [] : [var.kms_key_arn]
+    for_each = length(local.kms_keys[each.key]) == 0 ? [] : [local.kms_keys[each.key]]
 
     content {
       sid       = "Decrypt"
       actions   = ["kms:Decrypt"]
-      resources = [statement.value]
+      resources = statement.value
 
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["s3.${var.aws_region}.${data.aws_partition.current.dns_suffix}"]
+        values   = [for region in local.regions[each.key] : "s3.${region}.${data.aws_partition.current.dns_suffix}"]
       }
     }
   }
 }
 
-# No s3:DeleteObject on models: a revision is a new prefix, and nothing is swept from inside the cluster. Only the note
-# of how far a run is, which a later one continues from, goes when the model is complete.
+# No s3:DeleteObject on models: a revision is a new prefix, and nothing is swept from inside the cluster. Only the notes go:
+# how far a run is, which a later one continues from, and that a copy waits for its load test.
 data "aws_iam_policy_document" "write" {
-  source_policy_documents = [data.aws_iam_policy_document.read["writer"].json]
+  for_each = toset([for role in keys(local.identities) : role if role == "writer"])
+
+  source_policy_documents = [data.aws_iam_policy_document.read[each.key].json]
 
   statement {
     sid       = "Write"
@@ -135,7 +169,7 @@ data "aws_iam_policy_document" "write" {
   statement {
     sid       = "DropNotes"
     actions   = ["s3:DeleteObject"]
-    resources = [for arn in local.bucket_arns : "${arn}/models/*/.modelyard/progress.json"]
+    resources = [for pair in setproduct(local.bucket_arns, local.notes) : "${pair[0]}/models/*/${pair[1]}"]
   }
 
   statement {
@@ -155,7 +189,7 @@ data "aws_iam_policy_document" "write" {
   }
 
   dynamic "statement" {
-    for_each = var.kms_key_arn == null ? [] : [var.kms_key_arn]
+    for_each = local.own_key == null ? [] : [local.own_key]
 
     content {
       sid       = "Encrypt"
@@ -192,7 +226,7 @@ resource "aws_iam_role_policy" "this" {
 
   name   = "model-buckets"
   role   = each.value.id
-  policy = each.key == "writer" ? data.aws_iam_policy_document.write.json : data.aws_iam_policy_document.read[each.key].json
+  policy = merge(data.aws_iam_policy_document.read, data.aws_iam_policy_document.write)[each.key].json
 }
 
 resource "aws_eks_pod_identity_association" "this" {

@@ -60,13 +60,35 @@ variable "derive_bucket_name" {
 }
 
 variable "bucket_names" {
-  description = "Buckets of the cluster that caches name."
+  description = "Buckets that caches name, whatever the region of the cluster."
   type        = set(string)
   default     = []
 
   validation {
     condition     = alltrue([for name in var.bucket_names : can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", name))])
     error_message = "A bucket name takes 3 to 63 of a-z, 0-9 and `-`."
+  }
+}
+
+variable "bucket_regions" {
+  description = "Bucket to its region, for caches with a bucket in each of several regions; the cluster uses those of its own."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = length(var.bucket_regions) == 0 || contains(values(var.bucket_regions), var.aws_region)
+    error_message = "No cache has a bucket in the region of this cluster."
+  }
+}
+
+variable "home_buckets" {
+  description = "Buckets among bucket_regions that get the models from the Hub; in other regions the prestage Jobs copy from them."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for name in var.home_buckets : contains(keys(var.bucket_regions), name)])
+    error_message = "A home bucket is one of bucket_regions."
   }
 }
 
@@ -82,12 +104,23 @@ variable "notification_topic_arn" {
 }
 
 variable "kms_key_arn" {
-  description = "KMS key of the buckets, the same as in model-bucket; null when S3 encrypts with its own keys."
+  description = "KMS key of the buckets in aws_region, the same as in model-bucket; null when S3 encrypts with its own keys."
   type        = string
   default     = null
 
   validation {
     condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "Give the ARN of a KMS key, not of an alias."
+  }
+}
+
+variable "kms_key_arns" {
+  description = "Region to the KMS key of the buckets there, the same as in model-bucket."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for arn in values(var.kms_key_arns) : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", arn))])
     error_message = "Give the ARN of a KMS key, not of an alias."
   }
 }
@@ -100,6 +133,12 @@ variable "namespace" {
     condition     = can(regex("^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$", var.namespace))
     error_message = "A namespace takes 1 to 63 of a-z, 0-9 and `-`."
   }
+}
+
+variable "prestage_role" {
+  description = "Whether Jobs stage models here and need a role; false where Workflows do, whose kro definition makes roles of its own."
+  type        = bool
+  default     = true
 }
 
 variable "prestage_service_account" {

@@ -1,0 +1,1 @@
+"""The exit handler of a Workflow: one message for all its steps."""
