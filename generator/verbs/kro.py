@@ -55,7 +55,7 @@ def _counted(number: int, word: str) -> str:
 def expand(
     places: Sequence[Path], *, rgd: Sequence[Path], live: Sequence[Path], recursive: bool, output: str
 ) -> ExitCode:
-    """Print the objects that the instances in `places` become."""
+    """Print the objects that the instances in `places` become, and beside them those that no graph has to do with."""
     documents = [document for path in reading.files(list(places)) for document in reading.read(path)]
     instances = [document for document in documents if not is_graph(document.data)]
     graphs = _by_kind(documents)
@@ -64,8 +64,13 @@ def expand(
     given = _objects([document.data for path in reading.files(list(live)) for document in reading.read(path)])
     found: list[Diagnostic] = []
     objects: list[dict[str, Any]] = []
+    groups = {version.partition("/")[0] for version, _ in graphs}
+    known = any(_kind(document.data) in graphs for document in instances)
     while instances:
         document = instances.pop(0)
+        if known and _kind(document.data)[0].partition("/")[0] not in groups:
+            objects.append(dict(document.data))
+            continue
         made, told = _expanded(document, _sound(_definition(document, graphs)), given)
         found += told
         objects += made

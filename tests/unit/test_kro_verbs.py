@@ -157,6 +157,18 @@ def test_expand_of_an_unknown_kind(folder: Path, capsys: pytest.CaptureFixture[s
     assert "no graph makes Thingy of kro.run/v1alpha1" in capsys.readouterr().err
 
 
+def test_expand_leaves_the_rest_of_a_chart_as_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`helm template` gives instances among other objects; a misspelt instance is still told."""
+    path = folder / "chart.yaml"
+    other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: beside}\n"
+    path.write_text(f"{other}---\napiVersion: kro.run/v1alpha1\nkind: Thing\nmetadata: {{name: one}}\n")
+    assert run("expand", str(path), "--rgd", str(folder / "graph.yaml")) == 0
+    assert "name: beside" in capsys.readouterr().out
+    path.write_text(f"{path.read_text()}---\napiVersion: kro.run/v1alpha1\nkind: Thingy\nmetadata: {{name: one}}\n")
+    assert run("expand", str(path), "--rgd", str(folder / "graph.yaml")) == 1
+    assert "no graph makes Thingy" in capsys.readouterr().err
+
+
 def test_expand_without_graphs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "none.yaml").write_text("a: 1\n")
     assert run("expand", str(folder / "none.yaml"), "--rgd", str(folder / "none.yaml")) == 1
