@@ -65,7 +65,7 @@ def test_render_then_check(repository: Path) -> None:
 def test_check_shows_a_diff_and_every_kind_of_drift(rendered: Path) -> None:
     edit(rendered / "models.yaml", "max: 3", "max: 4")
     (rendered / "rendered/serve/mine.txt").write_text("mine")
-    (rendered / "rendered/kro/cluster-role.yaml").unlink()
+    (rendered / "rendered/kro/model-service-role.yaml").unlink()
     edit(rendered / "rendered/bootstrap/root.yaml", "name: modelyard-root", "name: edited")
     before = contents(rendered)
     done = run(rendered, "check")
@@ -73,7 +73,7 @@ def test_check_shows_a_diff_and_every_kind_of_drift(rendered: Path) -> None:
     assert "-      maxReplicas: 3\n+      maxReplicas: 4" in done.stdout
     for path, message in (
         ("clusters/peeks-hub/services/chat.yaml", "is stale"),
-        ("kro/cluster-role.yaml", "is missing"),
+        ("kro/model-service-role.yaml", "is missing"),
         ("bootstrap/root.yaml", "was edited by hand"),
         ("serve/mine.txt", "is no file of this catalogue"),
     ):
