@@ -28,17 +28,20 @@ def markdown(group: click.Group) -> str:
         *(f"| {int(code)} | {meaning} |" for code, meaning in _MEANING.items()),
         "| 130 | stopped with ^C |",
     ]
-    for command in _commands(group, "modelyard"):
+    top = click.Context(group, info_name="modelyard", **group.context_settings)
+    for command in _commands(group, "modelyard", top):
         lines += ["", *command]
     return "\n".join(lines) + "\n"
 
 
-def _commands(group: click.Group, path: str) -> Iterator[list[str]]:
+def _commands(group: click.Group, path: str, top: click.Context) -> Iterator[list[str]]:
+    """`top` is the context whose settings all commands inherit, as when they are called."""
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
-            yield from _commands(command, f"{path} {name}")
+            yield from _commands(command, f"{path} {name}", top)
         else:
-            context = click.Context(command, info_name=f"{path} {name}", max_content_width=100)
+            words = f"{path} {name}".removeprefix("modelyard ")
+            context = click.Context(command, info_name=words, parent=top)
             epilog, command.epilog = command.epilog, None
             yield [f"## {path} {name}", "", "```text", *command.get_help(context).splitlines(), "```"]
             command.epilog = epilog

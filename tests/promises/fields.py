@@ -32,6 +32,8 @@ REFERENCES: dict[Place, tuple[Place, ...]] = {
 # The second cluster shows what the first does not: the plain charts. Its strings are those of the first, and so it is
 # with models and the names of services.
 _TWINS: tuple[Place, ...] = (("clusters", 1), ("models", 1), ("models", 2), ("services", 1, "name"))
+_TWINS += (("caches", 1, "name"), ("caches", 1, "type"))
+_TWINS += tuple(("models", 3, key) for key in ("name", "source", "cache", "clusters"))
 # Where `zq-marker` is not a value of the field.
 _MARKERS = {
     "platform.repository.url": "https://zqmarker.example.com/a/b.git",
