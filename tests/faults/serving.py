@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -60,6 +61,7 @@ def main() -> int:
     wanted = {name: count for name in SECTIONS if (count := chosen[name])}
     if not wanted and not chosen["broken_models"]:
         parser.error("name at least one section")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the cluster goes on the way out
     with tempfile.TemporaryDirectory() as folder:
         sources = altered(SERVING, chosen["broken"], Path(folder) / "serving") if chosen["broken"] else SERVING
         told = _all(sources, wanted, chosen["seed"], alone=chosen["broken_models"])
