@@ -23,7 +23,7 @@ Background = dict[tuple[str, str], Future[Found]]
 SEED = 20260
 
 
-SLICE = (("kills", 20), ("races", 3), ("terms", 10), ("s3-faults", 60), ("hub-faults", 60), ("corruptions", 30))
+SLICE = (("kills", 14), ("races", 3), ("terms", 7), ("s3-faults", 60), ("hub-faults", 60), ("corruptions", 30))
 BROKEN = (
     ("manifest first", "kills", 12, "a manifest, but no model-"),
     ("no sweep", "kills", 12, "is left"),
