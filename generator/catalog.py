@@ -235,6 +235,27 @@ ADDONS: Mapping[str, Chart] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
+class StorageClass:
+    """A class that clusters come with, by what a copy of it needs."""
+
+    provisioner: str
+    parameters: Mapping[str, str]
+
+
+# OpenShift on AWS (ROSA): gp3-csi. EKS has none of its own; the EBS CSI driver's examples call theirs gp3.
+# AKS: "Storage classes for dynamic PersistentVolumes" (managed-csi, managed-csi-premium, azurefile-csi).
+STORAGE_CLASSES: Mapping[str, StorageClass] = MappingProxyType(
+    {
+        "gp3": StorageClass("ebs.csi.aws.com", MappingProxyType({"type": "gp3", "encrypted": "true"})),
+        "gp3-csi": StorageClass("ebs.csi.aws.com", MappingProxyType({"type": "gp3", "encrypted": "true"})),
+        "managed-csi": StorageClass("disk.csi.azure.com", MappingProxyType({"skuName": "StandardSSD_LRS"})),
+        "managed-csi-premium": StorageClass("disk.csi.azure.com", MappingProxyType({"skuName": "Premium_LRS"})),
+        "azurefile-csi": StorageClass("file.csi.azure.com", MappingProxyType({"skuName": "Standard_LRS"})),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
 class RayImage:
     """A serving image and the Ray release inside it (KubeRay picks probes and autoscaler by `rayVersion`)."""
 

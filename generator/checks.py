@@ -10,7 +10,7 @@ from generator.applications import models_of, name_of, repeats
 from generator.catalog import ACCELERATORS, MINIMUM_RAY, RAY_IMAGE_ROLES
 from generator.errors import Fault, Path, Severity
 from generator.lock import Lock, LockedModel, ModelSource
-from generator.spec import Cluster, Model, Service, Spec
+from generator.spec import Cluster, Model, S3Cache, Service, Spec
 from generator.suggest import suggest
 
 COMMIT_LENGTH = 40
@@ -241,6 +241,8 @@ def _refresh(scene: Scene) -> Iterator[Fault]:
 
 def _regions(scene: Scene) -> Iterator[Fault]:
     for i, cache in enumerate(scene.spec.caches):
+        if not isinstance(cache, S3Cache):
+            continue
         if cache.regions and cache.bucket is not None:
             message = f"cache `{cache.name}` has `bucket` and `regions`"
             yield Fault(("caches", i, "bucket"), message, "leave `bucket` out: each region names its own")
@@ -259,7 +261,7 @@ def _region_of(scene: Scene, i: int, cluster: Cluster) -> Iterator[Fault]:
     region = cluster.values.get("aws_region")
     used = {m.cache for m in scene.spec.models if m.clusters is None or cluster.name in m.clusters}
     for cache in scene.spec.caches:
-        regions = [entry.region for entry in cache.regions]
+        regions = [entry.region for entry in cache.regions] if isinstance(cache, S3Cache) else []
         if region and regions and cache.name in used and region not in regions:
             message = f"cache `{cache.name}` has no bucket in {region}, where `{cluster.name}` is"
             hint = f"add it to the cache's `regions`; there are {', '.join(regions)}"

@@ -18,6 +18,7 @@ from generator.errors import Diagnostic, Severity, UserError, dotted
 from generator.kro import graph, reading
 from generator.kro.check import check
 from generator.kro.schemas import Schemas
+from generator.runtimes import deliveries
 from generator.stagings import STAGINGS
 from generator.stagings.model import BUCKET
 
@@ -125,8 +126,9 @@ def _values_of(tree: Path, chart: Path) -> Iterator[tuple[list[Path], dict[str, 
         yield [path], {}
     row = next((row for row in STAGINGS.values() if row.chart == chart.name), None)
     given = row.given(True) if row else _SERVICES
+    folder = next((runtime.folder for runtime, delivery in deliveries() if delivery.chart == chart.name), "")
     for cluster in sorted((tree / "clusters").glob("*")):
-        paths = sorted(cluster.glob(row.file if row else "services/*.yaml"))
+        paths = sorted(cluster.glob(row.file if row else f"{folder}/*.yaml"))
         for region in regions(paths) if paths else ():
             yield paths, dict(_filled(given, {**_FACTS, "aws_region": region}))
 

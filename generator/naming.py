@@ -33,7 +33,7 @@ KRO_PLURAL = "modelservices"
 KRO_MODEL_KIND = "HuggingFaceModel"
 KRO_MODEL_PLURAL = "huggingfacemodels"
 
-# GitOps Bridge annotations of the cluster Secret that we read.
+# GitOps Bridge annotations of the cluster Secret that we read; which a provider has, its row says.
 BRIDGE_KEYS = ("aws_account_id", "aws_cluster_name", "aws_region", "resource_prefix")
 
 PRESTAGE_SERVICE_ACCOUNT = "modelyard-prestage"
@@ -68,6 +68,21 @@ def model_key(model: str, commit: str) -> str:
 def model_path(model: str, commit: str) -> str:
     """Folder that pods see."""
     return f"{MODELS_MOUNT}/{model}/{short_commit(commit)}"
+
+
+def models_claim(service: str) -> str:
+    """PersistentVolumeClaim of the bucket that a service reads."""
+    return f"{service}-models"
+
+
+def claim(model: str, commit: str) -> str:
+    """PersistentVolumeClaim of one revision of a model."""
+    return f"model-{model}-{short_commit(commit)}"
+
+
+def retained_class(source: str, content: bytes) -> str:
+    """A StorageClass cannot be changed: its content is in its name."""
+    return f"{source}-retain-{digest(content)}"
 
 
 def digest(data: bytes) -> str:

@@ -79,8 +79,30 @@ class Cluster:
     destination: str  # Argo CD cluster name, `*` where a selector may choose several
     values: Mapping[str, str]  # stated instead of GitOps Bridge annotations
     services_by: str  # kro | helm
+    gitops: str  # argocd | kubectl
+    profile: str | None  # row of generator.profiles; None: as the services say
+    key_vault: KeyVault | None
     node_pools: str | None  # auto-mode | karpenter; None: the platform's own
     addons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVault:
+    """An Azure Key Vault, and the workload identity that reads it."""
+
+    name: str
+    tenant: str
+    client: str
+    secrets: tuple[VaultSecret, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSecret:
+    """The key of a Secret that is made of a secret of the vault."""
+
+    secret: str
+    key: str
+    object: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +171,60 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Where weights are staged."""
+    """Where weights are staged. The classes below are the kinds."""
 
     name: str
     kind: str  # row of generator.caches
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket(Cache):
+    """An S3 bucket."""
+
     bucket: str | None  # None: <prefix>-ray-models-<account> of the cluster, or one of `regions`
     credentials: str  # driver | pod
     regions: tuple[Region, ...]  # the first is staged from the Hub, the others from the first; empty: one bucket
+    server: S3Server | None  # None: AWS
+
+    @property
+    def of_cluster(self) -> bool:
+        """Whether the bucket is named after the cluster."""
+        return self.bucket is None and not self.regions
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """An S3 server that is not AWS's, and the Secret with its credentials."""
+
+    endpoint: str
+    region: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claims(Cache):
+    """A PersistentVolumeClaim for each model and commit."""
+
+    storage_class: str  # that the claims name: `made`, where there is one
+    made: StorageClass | None
+    access_mode: str
+    size: str | None  # a Kubernetes quantity; None: from the lock
+
+
+@dataclass(frozen=True, slots=True)
+class StorageClass:
+    """A class that the tree makes: that of the cluster, with Retain."""
+
+    name: str
+    provisioner: str
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Baked(Cache):
+    """The images of services."""
+
+    repository: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +232,7 @@ class Prestage:
     """How one model is staged."""
 
     model: Model
-    ways: Mapping[str, str]  # cluster -> row of generator.stagings
+    ways: Mapping[str, str]  # cluster -> row of generator.stagings; empty where nothing is staged on clusters
     image: str
     deadline: int  # seconds, of the whole run
     digest: str  # of all inputs but the cluster's own values
@@ -182,13 +251,16 @@ class Ingress:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The worker group: one pod holds one replica of the largest application."""
+    """A worker group: one pod holds one replica of its largest application."""
 
+    name: str
+    accelerator: str | None  # row of catalog.ACCELERATORS
+    image: str
     min: int
     max: int
     limits: Mapping[str, str]  # Kubernetes quantities, requests are the same
     node_selector: Mapping[str, str]
-    tolerations: tuple[str, ...]  # keys, operator Exists
+    tolerations: tuple[Mapping[str, str], ...]  # as a pod has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,20 +275,22 @@ class Application:
     min_replicas: int  # of each model
     max_replicas: int  # of each model
     accelerators: int
+    group: str  # name of its worker group
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One Ray service."""
+    """One service, as it is on `clusters`; where profiles differ there are several of one name."""
 
     name: str
     title: str
     clusters: tuple[str, ...]
     image: str
     ray_version: str
-    accelerator: str | None
+    runtime: str  # row of generator.runtimes
     applications: tuple[Application, ...]
-    workers: Workers
+    groups: tuple[Workers, ...]
+    head: Mapping[str, str]  # limits of the head pod
     shutdown: Shutdown
     serve_config: str  # YAML text of serveConfigV2; `BUCKET_SLOT` stands for the cluster's bucket
     code: Bundle | None  # None where Ray brings the code of every application
@@ -227,7 +301,16 @@ class Service:
 
     @property
     def autoscaled(self) -> bool:
-        return self.workers.max > self.workers.min
+        return any(group.max > group.min for group in self.groups)
+
+    def group_of(self, application: Application) -> Workers:
+        """The workers that the application runs on."""
+        return next(group for group in self.groups if group.name == application.group)
+
+    @property
+    def accelerator(self) -> str | None:
+        """Device of the first group that has one."""
+        return next((group.accelerator for group in self.groups if group.accelerator), None)
 
 
 BUCKET_SLOT = "@@modelyard-bucket@@"

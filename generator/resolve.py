@@ -5,14 +5,30 @@ Assumes that `checks` found no error. What the user may have left out is settled
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from generator import __version__, naming, plan, services
+from generator.caches import CACHES
+from generator.catalog import STORAGE_CLASSES
 from generator.lock import Lock, LockedModel
+from generator.profiles import applied, head
+from generator.providers import PROVIDERS
 from generator.quantities import gibibytes
 from generator.services import Code
 from generator.shutdown import shutdown
-from generator.spec import Cache, Cluster, Model, Notifications, Platform, Service, Spec
+from generator.spec import (
+    Cache,
+    Cluster,
+    ImageCache,
+    Model,
+    Notifications,
+    Platform,
+    PvcCache,
+    S3Cache,
+    Service,
+    Spec,
+)
+from generator.spec.cluster import KeyVault
 from generator.yamlio import canonical_json
 
 # Slowest copy that still counts as alive, with room for the three tries of a Job.
@@ -29,14 +45,15 @@ def resolve(spec: Spec, lock: Lock, code: Code, text: str) -> plan.Plan:
     `code` maps a folder of serving/ to its files, `text` is models.yaml as read.
     """
     platform = spec.platform
-    clusters = tuple(_cluster(c) for c in spec.clusters)
+    clusters = tuple(_cluster(c, spec.services) for c in spec.clusters)
     caches = {c.name: _cache(c) for c in spec.caches}
-    ways = {c.name: {cluster.name: cluster.staging or c.staging for cluster in spec.clusters} for c in spec.caches}
+    ways = {c.name: _ways(c, spec.clusters) for c in spec.caches}
     everywhere = tuple(c.name for c in clusters)
     models = tuple(_model(m, lock, caches[m.cache], everywhere) for m in sorted(spec.models, key=lambda m: m.name))
     image = _digested(platform.images.prestage, lock)
     by_name = {m.name: m for m in models}
-    served = tuple(_service(s, platform, by_name, lock, code) for s in sorted(spec.services, key=lambda s: s.name))
+    alike = [part for s in sorted(spec.services, key=lambda s: s.name) for part in _by_profile(s, clusters)]
+    served = tuple(_service(s, profile, platform, by_name, lock, code) for s, profile in alike)
     used = {s.code.filename: s.code for s in served if s.code is not None}
     return plan.Plan(
         platform=_platform(platform, text),
@@ -45,7 +62,9 @@ def resolve(spec: Spec, lock: Lock, code: Code, text: str) -> plan.Plan:
         prestages=tuple(_prestage(m, ways[m.cache.name], image, platform) for m in models),
         services=served,
         bundles=tuple(used[name] for name in sorted(used)),
-        images={image: "prestage"} | {s.image: "ray" for s in served},
+        images={image: "prestage"}
+        | {g.image: "ray" for s in served for g in s.groups}
+        | {s.image: "ray" for s in served},
         version=__version__,
     )
 
@@ -105,22 +124,73 @@ def _monitoring(platform: Platform) -> plan.Monitoring | None:
     )
 
 
-def _cluster(cluster: Cluster) -> plan.Cluster:
+def _cluster(cluster: Cluster, services: Sequence[Service]) -> plan.Cluster:
+    provider = PROVIDERS[cluster.provider]
+    vault = cluster.key_vault
     return plan.Cluster(
         name=cluster.name,
         provider=cluster.provider,
         selector=dict(sorted(cluster.selector.items())) or {"cluster_name": cluster.name},
         destination="*" if cluster.selector else cluster.name,
         values=dict(sorted(cluster.values.items())),
-        services_by=cluster.services_by,
+        services_by=cluster.services_by or provider.services_by,
+        gitops=cluster.gitops,
+        profile=cluster.profile,
+        key_vault=_key_vault(vault) if vault else None,
         node_pools=cluster.node_pools,
-        addons=tuple(sorted(cluster.addons)),
+        addons=tuple(sorted(cluster.addons if cluster.addons is not None else _addons(cluster, services))),
     )
 
 
+def _addons(cluster: Cluster, services: Sequence[Service]) -> tuple[str, ...]:
+    """What is installed where models.yaml does not say: nothing by kubectl, no KubeRay where KServe serves alone."""
+    runtimes = {service.runtime for service in services if cluster.name in service.clusters}
+    if cluster.gitops != "argocd" or runtimes == {"kserve"}:
+        return ()
+    return PROVIDERS[cluster.provider].addons
+
+
+def _key_vault(vault: KeyVault) -> plan.KeyVault:
+    secrets = tuple(plan.VaultSecret(item.secret, item.key, item.object) for item in vault.secrets)
+    return plan.KeyVault(vault.name, vault.tenant, vault.client, secrets)
+
+
+def _ways(cache: Cache, clusters: Sequence[Cluster]) -> Mapping[str, str]:
+    """How each cluster stages what is in the cache."""
+    if not CACHES[cache.type].staged:
+        return {}
+    usual = cache.staging if isinstance(cache, S3Cache) else "job"
+    return {cluster.name: cluster.staging or usual for cluster in clusters}
+
+
 def _cache(cache: Cache) -> plan.Cache:
-    regions = tuple(plan.Region(region.region, region.bucket) for region in cache.regions)
-    return plan.Cache(cache.name, cache.type, cache.bucket, cache.credentials, regions)
+    match cache:
+        case S3Cache():
+            regions = tuple(plan.Region(region.region, region.bucket) for region in cache.regions)
+            return plan.Bucket(cache.name, cache.type, cache.bucket, cache.credentials, regions, _server(cache))
+        case PvcCache():
+            made = _retained(cache) if cache.retain else None
+            size = None if cache.size == "auto" else cache.size
+            storage_class = made.name if made else cache.storage_class
+            return plan.Claims(cache.name, cache.type, storage_class, made, cache.access_mode, size)
+        case ImageCache():
+            return plan.Baked(cache.name, cache.type, cache.repository)
+
+
+def _server(cache: S3Cache) -> plan.S3Server | None:
+    if cache.endpoint is None:
+        return None
+    return plan.S3Server(cache.endpoint, cache.region or "", cache.credentials_secret or "")
+
+
+def _retained(cache: PvcCache) -> plan.StorageClass:
+    """The class of the cluster, with Retain and without what marks the cluster's default."""
+    known = STORAGE_CLASSES.get(cache.storage_class)
+    provisioner = cache.provisioner or (known.provisioner if known else "")
+    parameters = dict(sorted({**(known.parameters if known else {}), **cache.parameters}.items()))
+    content = canonical_json([provisioner, parameters])
+    name = naming.retained_class(cache.storage_class, content.encode())
+    return plan.StorageClass(name, provisioner, parameters)
 
 
 def _refresh(model: Model) -> plan.Refresh | None:
@@ -183,7 +253,7 @@ def _prestage(model: plan.Model, ways: Mapping[str, str], image: str, platform: 
     inputs = canonical_json([text, image, deadline, token, told, model.key, model.load_test])
     return plan.Prestage(
         model=model,
-        ways={cluster: ways[cluster] for cluster in model.clusters},
+        ways={cluster: ways[cluster] for cluster in model.clusters if cluster in ways},
         image=image,
         deadline=deadline,
         digest=naming.digest(inputs.encode()),
@@ -198,8 +268,17 @@ def _deadline(size: int | None) -> int:
     return max(_SHORTEST_DEADLINE, -(-seconds // 600) * 600)
 
 
+def _by_profile(service: Service, clusters: Sequence[plan.Cluster]) -> Iterator[tuple[Service, str | None]]:
+    """The service once for each profile among its clusters."""
+    profiles = {c.name: c.profile for c in clusters if c.name in service.clusters}
+    for profile in sorted(set(profiles.values()), key=lambda name: name or ""):
+        names = tuple(name for name in service.clusters if profiles[name] == profile)
+        yield applied(service.model_copy(update={"clusters": names}), profile), profile
+
+
 def _service(
     service: Service,
+    profile: str | None,
     platform: Platform,
     models: Mapping[str, plan.Model],
     lock: Lock,
@@ -209,15 +288,17 @@ def _service(
     applications = tuple(services.application(service, a, models) for a in service.applications)
     bundle = services.bundled(service, code)
     entries = services.entries(service, applications, platform, bundle, lock)
+    reference = _digested(image[0], lock)
     return plan.Service(
         name=service.name,
         title=service.title or service.name,
         clusters=tuple(sorted(service.clusters)),
-        image=_digested(image[0], lock),
+        image=reference,
         ray_version=image[1],
-        accelerator=service.accelerator,
+        runtime=service.runtime,
         applications=applications,
-        workers=services.workers(service, lock),
+        groups=services.groups(service, reference, lock),
+        head=head(profile),
         serve_config=services.serve_config(entries),
         shutdown=shutdown(entries),
         code=bundle,

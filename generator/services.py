@@ -18,6 +18,8 @@ from generator.spec import Application, Platform, Service
 from generator.yamlio import dump
 
 SERVE_PORT = 8000
+WORKERS = "workers"
+"""The worker group of a service that names none."""
 
 Code = Mapping[str, Mapping[str, bytes]]
 """Packages of serving/: folder to its files, path to content."""
@@ -48,18 +50,24 @@ def application(service: Service, asked: Application, models: Mapping[str, plan.
         min_replicas=asked.replicas.min,
         max_replicas=asked.replicas.max,
         accelerators=asked.accelerators if service.accelerator is not None else 0,
+        group=WORKERS,
     )
 
 
-def workers(service: Service, lock: Lock) -> plan.Workers:
+def groups(service: Service, image: str, lock: Lock) -> tuple[plan.Workers, ...]:
     """As many pods as there may be replicas with a model."""
     accelerator = ACCELERATORS.get(service.accelerator or "")
-    return plan.Workers(
-        min=sum(a.replicas.min * len(a.models) for a in service.applications),
-        max=sum(a.replicas.max * len(a.models) for a in service.applications),
-        limits=pods.limits(service, lock),
-        node_selector=dict(sorted(service.node_selector.items())),
-        tolerations=(accelerator.toleration,) if accelerator else (),
+    return (
+        plan.Workers(
+            name=WORKERS,
+            accelerator=service.accelerator,
+            image=image,
+            min=sum(a.replicas.min * len(a.models) for a in service.applications),
+            max=sum(a.replicas.max * len(a.models) for a in service.applications),
+            limits=pods.limits(service, lock),
+            node_selector=dict(sorted(service.node_selector.items())),
+            tolerations=({"key": accelerator.toleration, "operator": "Exists"},) if accelerator else (),
+        ),
     )
 
 
@@ -118,7 +126,7 @@ def _working_dir(platform: Platform, bundle: Bundle, cache: plan.Cache) -> str:
     """URI of the zip, by the way that `platform.code` says. Ray caches by URI: the digest is in the name."""
     match platform.code.delivery:
         case "s3":
-            bucket = cache.bucket or plan.BUCKET_SLOT
+            bucket = (cache.bucket if isinstance(cache, plan.Bucket) else None) or plan.BUCKET_SLOT
             return f"s3://{bucket}/{naming.CODE_PREFIX}/{bundle.filename}"
         case "url":
             return f"{(platform.code.base_url or '').rstrip('/')}/{bundle.filename}"

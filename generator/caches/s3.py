@@ -8,27 +8,53 @@ from typing import Any
 
 from generator import naming
 from generator.caches.base import CacheKind
-from generator.plan import Cache, Model
+from generator.plan import Bucket, Cache, Model, Platform, Service
 
 
-def target(cache: Cache, model: Model) -> Mapping[str, Any]:
-    return {"type": "s3", "bucket": cache.bucket or "", **_regions(cache), "key": model.key}
+def bucket(cache: Cache) -> Bucket:
+    """The cache as the kind that it is."""
+    if not isinstance(cache, Bucket):
+        raise TypeError(f"{cache.name} is no S3 bucket")
+    return cache
 
 
-def volume(cache: Cache, capacity: str) -> Mapping[str, Any]:
+def target(model: Model) -> Mapping[str, Any]:
+    cache = bucket(model.cache)
+    return {"type": "s3", "bucket": cache.bucket or "", **_regions(cache), **_server(cache), "key": model.key}
+
+
+def mounts(service: Service) -> list[dict[str, Any]]:
+    return [{"name": "models", "claim": naming.models_claim(service.name), "mountPath": naming.MODELS_MOUNT}]
+
+
+def volume(service: Service) -> Mapping[str, Any]:
+    cache = bucket(service.cache)
     return {
         "type": "s3",
         "bucket": cache.bucket or "",
         **_regions(cache),
+        **_server(cache),
         "prefix": f"{naming.MODELS_PREFIX}/",
         "mountPath": naming.MODELS_MOUNT,
-        "capacity": capacity,
+        "capacity": service.capacity,
         "credentials": cache.credentials,
     }
 
 
-def _regions(cache: Cache) -> Mapping[str, Any]:
+def addresses(platform: Platform, model: Model) -> tuple[str, ...]:
+    cache = bucket(model.cache)
+    names = tuple(region.bucket for region in cache.regions) or (
+        cache.bucket or f"{platform.prefix}-ray-models-<account>",
+    )
+    return tuple(f"s3://{name}/{model.key}/" for name in names)
+
+
+def _regions(cache: Bucket) -> Mapping[str, Any]:
     return {"regions": [asdict(region) for region in cache.regions]} if cache.regions else {}
 
 
-KIND = CacheKind(type="s3", target=target, volume=volume, needs_addon="mountpoint-s3-csi-driver")
+def _server(cache: Bucket) -> Mapping[str, Any]:
+    return {"server": asdict(cache.server)} if cache.server else {}
+
+
+KIND = CacheKind(type="s3", target=target, mounts=mounts, volume=volume, addresses=addresses, graph=True)

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 from generator import naming
 from generator.assets import Assets
-from generator.plan import Application, Cache, Model, Plan, Service
+from generator.caches import CACHES
+from generator.plan import Application, Model, Plan, Service
 from generator.quantities import human
+from generator.runtimes import RUNTIMES
 
 T = TypeVar("T")
 
@@ -89,16 +91,10 @@ def _model(plan: Plan, model: Model) -> tuple[str, ...]:
         _known(model.parameters, _count),
         _known(model.size, human),
         _known(model.context_length, lambda tokens: f"{tokens:,} tokens"),
-        _names(f"s3://{bucket}/{model.key}/" for bucket in _buckets(plan, model.cache)),
+        _names(CACHES[model.cache.kind].addresses(plan.platform, model)),
         _names(model.clusters),
         _names(f"{key}={value}" for key, value in model.labels.items()),
     )
-
-
-def _buckets(plan: Plan, cache: Cache) -> tuple[str, ...]:
-    if cache.regions:
-        return tuple(region.bucket for region in cache.regions)
-    return (cache.bucket or f"{plan.platform.prefix}-ray-models-<account>",)
 
 
 def _known(value: T | None, show: Callable[[T], str]) -> str:
@@ -142,7 +138,7 @@ def _service(plan: Plan, service: Service) -> tuple[str, ...]:
         _names(sorted({a.app for a in served})),
         _accelerators(service),
         ", ".join(_replicas(a) for a in served),
-        code(naming.service_url(service.name, plan.platform.namespace, "/")),
+        code(RUNTIMES[service.runtime].url(service.name, plan.platform.namespace, "/")),
     )
 
 
@@ -191,7 +187,7 @@ ASK: Mapping[str, _Ask] = MappingProxyType(
 
 def _example(service: Service, application: Application, namespace: str) -> Iterator[str]:
     path, body = ASK[application.app]
-    url = naming.service_url(service.name, namespace, application.route) + path
+    url = RUNTIMES[service.runtime].url(service.name, namespace, application.route) + path
     header = "Content-Type: application/json"
     command = ["curl", "-sS", url, "-H", header, "-d", json.dumps(body(application))]
     yield "```sh"

@@ -14,7 +14,7 @@ from typing import Any
 from generator import devices, naming
 from generator.assets import Assets
 from generator.catalog import ACCELERATORS, Accelerator
-from generator.plan import Cluster, Plan, Service
+from generator.plan import Cluster, Plan, Workers
 from generator.yamlio import dump_all
 
 FOLDER = "nodepools"
@@ -62,7 +62,7 @@ def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
 
 def clusters_with_pools(plan: Plan) -> tuple[Cluster, ...]:
     """The clusters that get the folder."""
-    return tuple(c for c in plan.clusters if any(selector(c, service) for service in plan.services_on(c.name)))
+    return tuple(c for c in plan.clusters if c.node_pools is not None and _groups(plan, c))
 
 
 def include(entry: str) -> str:
@@ -70,37 +70,35 @@ def include(entry: str) -> str:
     return f"{entry}.yaml"
 
 
-def selector(cluster: Cluster, service: Service) -> Mapping[str, str]:
-    """Labels of the nodes that the workers of the service want on this cluster; none where no pool is ours."""
-    if cluster.node_pools is None or service.accelerator is None:
-        return {}
-    return {naming.ACCELERATOR_LABEL: service.accelerator}
-
-
 def _pools(plan: Plan, cluster: Cluster) -> Iterator[dict[str, Any]]:
     maker = MAKERS[cluster.node_pools or ""]
-    using: dict[str, list[Service]] = {}
-    for service in plan.services_on(cluster.name):
-        if service.accelerator is not None:
-            using.setdefault(service.accelerator, []).append(service)
+    using: dict[str, list[Workers]] = {}
+    for group in _groups(plan, cluster):
+        using.setdefault(str(group.accelerator), []).append(group)
     for name in sorted(using):
         yield _pool(ACCELERATORS[name], maker, most(ACCELERATORS[name], using[name]))
 
 
-def most(accelerator: Accelerator, services: list[Service]) -> int:
+def _groups(plan: Plan, cluster: Cluster) -> list[Workers]:
+    """The worker groups with a device."""
+    groups = (group for service in plan.services_on(cluster.name) for group in service.groups)
+    return [group for group in groups if group.accelerator is not None]
+
+
+def most(accelerator: Accelerator, groups: list[Workers]) -> int:
     """Bound of a pool, in units of `accelerator.bound`.
 
     For each worker that there may be, the whole of the smallest node that holds it; and all of that twice, for an
     update of every service at a time.
     """
     _, per_unit = accelerator.bound
-    devices_wanted = sum(service.workers.max * _node_devices(accelerator, service) for service in services)
+    devices_wanted = sum(group.max * _node_devices(accelerator, group) for group in groups)
     return RAY_CLUSTERS * -(-devices_wanted // per_unit)
 
 
-def _node_devices(accelerator: Accelerator, service: Service) -> int:
+def _node_devices(accelerator: Accelerator, group: Workers) -> int:
     # Checks saw to it that there is a node.
-    node = devices.smallest(accelerator, service.workers.limits) or accelerator.nodes[-1]
+    node = devices.smallest(accelerator, group.limits) or accelerator.nodes[-1]
     return node.devices
 
 

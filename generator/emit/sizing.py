@@ -78,9 +78,10 @@ def _served(serving: Iterable[tuple[Service, Application]]) -> dict[str, Option]
     """Device to the sizes in use on it."""
     merged: dict[str, Option] = {}
     for service, application in serving:
-        device = service.accelerator or CPU
-        count = (application.accelerators,) if service.accelerator else ()
-        option = Option(device, _apps(application), count, (service.workers.limits["memory"],), SERVED)
+        group = service.group_of(application)
+        device = group.accelerator or CPU
+        count = (application.accelerators,) if group.accelerator else ()
+        option = Option(device, _apps(application), count, (group.limits["memory"],), SERVED)
         merged[device] = _merged(merged[device], option) if device in merged else option
     return merged
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from generator import naming
 from generator.assets import Assets
-from generator.plan import Cache, Cluster, Plan, Service
+from generator.plan import Bucket, Cluster, Plan, Service
 from generator.yamlio import pretty_json
 
 SOURCE = "chart-templates/terraform"
@@ -96,13 +96,13 @@ def _prefix(plan: Plan, cluster: Cluster) -> str:
     return cluster.values.get("resource_prefix", plan.platform.prefix)
 
 
-def _caches(plan: Plan, cluster: Cluster) -> tuple[Cache, ...]:
+def _caches(plan: Plan, cluster: Cluster) -> tuple[Bucket, ...]:
     staged = [prestage.model.cache for prestage in plan.models_on(cluster.name)]
     served = [service.cache for service in plan.services_on(cluster.name)]
-    return tuple({cache.name: cache for cache in staged + served if cache.kind == "s3"}.values())
+    return tuple({cache.name: cache for cache in staged + served if isinstance(cache, Bucket)}.values())
 
 
-def _buckets(caches: Iterable[Cache]) -> dict[str, Any]:
+def _buckets(caches: Iterable[Bucket]) -> dict[str, Any]:
     """Which of the buckets a cluster uses follows from its region, which only Terraform knows for sure."""
     caches = tuple(caches)
     regional = [cache for cache in caches if cache.regions]
@@ -119,4 +119,4 @@ def _buckets(caches: Iterable[Cache]) -> dict[str, Any]:
 
 
 def _reads_itself(service: Service) -> bool:
-    return service.cache.credentials == "pod" or service.code_by == "s3"
+    return service.code_by == "s3" or (isinstance(service.cache, Bucket) and service.cache.credentials == "pod")

@@ -18,13 +18,14 @@ from generator.emit.graphs import GRAPHS
 from generator.errors import UserError
 from generator.kro.expand import expand
 from generator.lint import RENDERED, regions
+from generator.runtimes import deliveries
 from generator.stagings import STAGINGS
 from generator.suggest import suggest
 
 Object = Mapping[str, Any]
 
 ANNOTATIONS = {"aws_account_id": "000000000000", "aws_region": "eu-west-1", "resource_prefix": "rehearsal"}
-SERVICE_SETS = ("services-kro", "services-helm")
+SERVICE_SETS = {delivery.set: runtime.folder for runtime, delivery in deliveries()}
 _APPLICATIONS = "bootstrap/applications"
 _EXPRESSION = re.compile(r"\{\{ (.+?) \}\}")
 _HELM_TIMEOUT = 120.0  # seconds
@@ -53,13 +54,18 @@ def places(tree: Path) -> tuple[Place, ...]:
     if not (tree / ".modelyard").is_dir():
         raise UserError.of("no rendered tree", file=str(tree), hint="run `modelyard render` first, or name it: --tree")
     sets = {
-        values["entry"]: name
-        for name in SERVICE_SETS
+        (values["entry"], folder): name
+        for name, folder in SERVICE_SETS.items()
         if (tree / _set_file(name)).is_file()
         for values in _clusters(_read(tree, _set_file(name))["spec"]["generators"])
     }
-    files = sorted(tree.glob("clusters/*/services/*.yaml"))
-    return tuple(Place(path.parts[-3], path.stem, sets[path.parts[-3]]) for path in files if path.parts[-3] in sets)
+    files = sorted(path for folder in {*SERVICE_SETS.values()} for path in tree.glob(f"clusters/*/{folder}/*.yaml"))
+    found = (path.parts[-3:] for path in files)
+    return tuple(
+        Place(cluster, file.removesuffix(".yaml"), sets[cluster, folder])
+        for cluster, folder, file in found
+        if (cluster, folder) in sets
+    )
 
 
 def chosen(found: tuple[Place, ...], service: str | None, cluster: str | None, tree: Path) -> tuple[Place, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from generator.spec.base import Node, Seq, described
-from generator.spec.cache import Cache, S3Cache
+from generator.spec.cache import Cache, ImageCache, PvcCache, S3Cache
 from generator.spec.cluster import Cluster
 from generator.spec.model import Model, Source
 from generator.spec.platform import Notifications, Platform
-from generator.spec.service import Application, Service
+from generator.spec.service import Application, Service, WorkerGroup
 
 API_VERSION = "modelyard.dev/v1alpha1"
 KIND = "ModelCatalog"
@@ -34,11 +34,14 @@ __all__ = [
     "Application",
     "Cache",
     "Cluster",
+    "ImageCache",
     "Model",
     "Notifications",
     "Platform",
+    "PvcCache",
     "S3Cache",
     "Service",
     "Source",
     "Spec",
+    "WorkerGroup",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
@@ -41,6 +42,14 @@ def _visible(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    try:
+        IPv4Network(text)
+    except ValueError as error:
+        raise ValueError(f"is no network: {error}") from None
+    return text
+
+
 def _one_line(text: str) -> str:
     if "\n" in text or "\t" in text:
         raise ValueError("holds a line break or a tab: write it on one line")
@@ -63,6 +72,15 @@ Text = Annotated[
 Lines = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_visible)]
 """Text that may have several lines, for programs to read."""
 
+ObjectName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253),
+]
+"""A DNS-1123 subdomain, as most objects of Kubernetes are named."""
+
+SecretKey = Annotated[str, StringConstraints(pattern=r"^[.]?[-_A-Za-z0-9][-._A-Za-z0-9]*$", max_length=253)]
+"""A key of a Secret: not `.`, nor anything that starts with `..` (Kubernetes v1.35 IsConfigMapKey)."""
+
 LabelKey = Annotated[
     str,
     StringConstraints(
@@ -73,6 +91,13 @@ LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-_.A-Za-z
 
 Cpu = Annotated[str, StringConstraints(pattern=r"^([1-9][0-9]{0,3}|[1-9][0-9]{0,5}m)$")]
 """A Kubernetes CPU quantity in its canonical text form: `2` or `500m`."""
+
+Cidr = Annotated[
+    str,
+    StringConstraints(pattern=r"^([0-9]{1,3}\.){3}[0-9]{1,3}/[0-9]{1,2}$"),
+    AfterValidator(_network),
+]
+"""A network of IPv4 addresses, as RFC 4632 writes it: `10.0.0.0/8`."""
 
 Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}(Mi|Gi|Ti)$")]
 """A Kubernetes memory quantity in its canonical text form: `8Gi`."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, StringConstraints
 
 from generator import cron
-from generator.spec.base import LabelKey, LabelValue, Name, Node, Seq, Text, described
+from generator.spec.base import LabelKey, LabelValue, Name, Node, SecretKey, Seq, Text, described
 
 RepoId = Annotated[
     str,
@@ -20,8 +20,6 @@ HubRevision = Annotated[
 ]
 FilePattern = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*?\[][A-Za-z0-9*?._\[\]/-]*$", max_length=200)]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-SecretKey = Annotated[str, StringConstraints(pattern=r"^[.]?[-_A-Za-z0-9][-._A-Za-z0-9]*$", max_length=253)]
-"""A key of a Secret: not `.`, nor anything that starts with `..` (Kubernetes v1.35 IsConfigMapKey)."""
 
 
 class Source(Node):

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import StringConstraints
 
-from generator.spec.base import LabelKey, LabelValue, Name, Node, PinnedImage, described
-from generator.spec.model import SecretKey, SecretName
+from generator.spec.base import LabelKey, LabelValue, Name, Node, PinnedImage, SecretKey, described
+from generator.spec.model import SecretName
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 _SEGMENT = r"[A-Za-z0-9_~][A-Za-z0-9._~-]*"

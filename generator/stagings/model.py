@@ -23,7 +23,7 @@ def value(prestage: Prestage, digest: str) -> dict[str, Any]:
         "digest": digest,
         "deadlineSeconds": prestage.deadline,
         **({"tokenSecret": {"name": model.token.secret, "key": model.token.key}} if model.token else {}),
-        "target": dict(CACHES[model.cache.kind].target(model.cache, model)),
+        "target": dict(CACHES[model.cache.kind].target(model)),
         **({"loadTest": True} if model.load_test else {}),
         **_refresh(model),
         "plan": prestage.plan,

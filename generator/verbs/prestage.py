@@ -10,7 +10,7 @@ from typing import Any
 
 from generator import assets, compile
 from generator.errors import Severity, UserError
-from generator.plan import Prestage
+from generator.plan import Bucket, Prestage
 from generator.suggest import suggest
 
 
@@ -51,6 +51,8 @@ def _asked(catalogue: Path, names: list[str]) -> list[Prestage]:
 def _own_target(job: Prestage) -> str | None:
     """The cache's bucket; of several regions the first, which the others are filled from."""
     cache = job.model.cache
+    if not isinstance(cache, Bucket):
+        return None
     bucket = cache.bucket or next((region.bucket for region in cache.regions), None)
     return f"s3://{bucket}/{job.model.key}" if bucket else None
 

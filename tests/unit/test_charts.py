@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from generator import assets, chartdocs, yamlio
-from generator.emit.charts import SERVICE_CHARTS
 from generator.prestage.exits import PERMANENT
+from generator.runtimes import deliveries
 
 ROOT = Path(__file__).parents[2]
 CHARTS = ROOT / "chart-templates"
@@ -110,7 +110,7 @@ def test_both_service_charts_take_the_same_values() -> None:
     files = [
         (CHARTS / chart / name).read_bytes()
         for name in ("values.schema.json", "values.yaml")
-        for chart in SERVICE_CHARTS.values()
+        for chart in (delivery.chart for _, delivery in deliveries())
     ]
     assert files[0] == files[1] and files[2] == files[3]
 

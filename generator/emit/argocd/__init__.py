@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from generator import naming, stagings
+from generator import naming, runtimes, stagings
 from generator.assets import Assets
 from generator.catalog import ADDONS
 from generator.emit import graphs, monitoring, nodepools
 from generator.emit.argocd import projects, sets
 from generator.emit.argocd.base import APPLICATIONS, IN_CLUSTER, ROOT, metadata, sync
-from generator.emit.charts import SERVICE_CHARTS
 from generator.plan import Plan
 from generator.yamlio import dump, dump_all
 
@@ -44,10 +43,9 @@ def _applications(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "monitoring", sets.watching(plan)
     if nodepools.clusters_with_pools(plan):
         yield "nodepools", sets.node_pools(plan)
-    for way, chart in sorted(SERVICE_CHARTS.items()):
-        clusters = [c for c in plan.clusters if c.services_by == way]
-        if any(plan.services_on(c.name) for c in clusters):
-            yield f"services-{way}", sets.services(plan, chart, clusters)
+    for runtime, delivery in runtimes.deliveries():
+        if runtimes.clusters(plan, delivery):
+            yield delivery.set, sets.services(plan, runtime, delivery)
 
 
 def _root(plan: Plan) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from generator import naming
 from generator.plan import Cluster, Plan
+from generator.providers import PROVIDERS
 
 APPLICATIONS = "bootstrap/applications"
 ROOT = "modelyard-root"
@@ -39,8 +40,9 @@ def sync(options: Sequence[str], labels: dict[str, str] | None = None) -> dict[s
 
 
 def bridge(cluster: Cluster, key: str) -> str:
-    """A value of the cluster: stated in models.yaml, else read from the annotation of its Secret."""
-    return cluster.values.get(key) or f"{{{{ .metadata.annotations.{key} }}}}"
+    """A value of the cluster: stated in models.yaml, else read from the annotation of its Secret, if it has such."""
+    annotation = f"{{{{ .metadata.annotations.{key} }}}}" if key in PROVIDERS[cluster.provider].bridge_keys else ""
+    return cluster.values.get(key) or annotation
 
 
 def clusters_of(cluster: Cluster, keys: Iterable[str] = ()) -> dict[str, Any]:

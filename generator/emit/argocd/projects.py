@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from generator import naming, stagings
+from generator import naming, runtimes, stagings
 from generator.catalog import Chart
 from generator.emit import graphs, monitoring, nodepools
 from generator.emit.argocd.base import ADDONS_PROJECT_SUFFIX, IN_CLUSTER, ROOT, metadata
@@ -30,9 +30,8 @@ def root_project(plan: Plan) -> dict[str, Any]:
 
 
 def project(plan: Plan) -> dict[str, Any]:
-    kro = any(c.services_by == "kro" for c in plan.clusters)
     rows = stagings.used(plan)
-    helm = any(c.services_by == "helm" and plan.services_on(c.name) for c in plan.clusters)
+    deliveries = [delivery for _, delivery in runtimes.deliveries() if runtimes.clusters(plan, delivery)]
     cluster_kinds = [("", "Namespace")]
     kinds = [("", "ConfigMap"), ("", "ServiceAccount"), ("networking.k8s.io", "NetworkPolicy")]
     kinds += [kind for row in rows for kind in row.kinds]
@@ -42,12 +41,11 @@ def project(plan: Plan) -> dict[str, Any]:
         cluster_kinds += nodepools.KINDS
     if graphs.used(plan):
         cluster_kinds += [("kro.run", "ResourceGraphDefinition"), ("rbac.authorization.k8s.io", "ClusterRole")]
-    if kro:
+    if any(c.services_by == "kro" for c in plan.clusters):
         kinds += [(naming.KRO_GROUP, naming.KRO_KIND)]
-    if helm:
-        cluster_kinds += [("", "PersistentVolume")]
-        kinds += [("", "PersistentVolumeClaim"), ("ray.io", "RayService"), ("policy", "PodDisruptionBudget")]
-        kinds += [("networking.k8s.io", "Ingress")]
+    for delivery in deliveries:
+        cluster_kinds += delivery.cluster_kinds
+        kinds += delivery.kinds
     return _app_project(
         plan,
         plan.platform.project,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from generator import stagings
+from generator import runtimes, stagings
 from generator.catalog import ADDONS
 from generator.emit import graphs, monitoring, nodepools
 from generator.emit.argocd.base import (
@@ -15,16 +15,11 @@ from generator.emit.argocd.base import (
     git,
     template,
 )
-from generator.emit.charts import SERVICE_CHARTS, services_folder, staging_values_path
-from generator.plan import Cache, Cluster, Plan
+from generator.emit.charts import services_folder, staging_values_path
+from generator.plan import Bucket, Cache, Cluster, Plan
+from generator.runtimes import Delivery, Runtime
 from generator.stagings import Staging
 from generator.stagings.model import BUCKET
-
-# What Ray's autoscaler and KubeRay write into objects that Argo CD also knows (kuberay#4149).
-RAY_DIFFERENCES = [
-    {"group": "ray.io", "kind": kind, "jqPathExpressions": [f"{path}.workerGroupSpecs[].replicas"]}
-    for kind, path in (("RayService", ".spec.rayClusterConfig"), ("RayCluster", ".spec"))
-]
 
 
 def addon(plan: Plan, name: str) -> dict[str, Any]:
@@ -85,38 +80,34 @@ def definitions(plan: Plan, graph: str, clusters: Sequence[Cluster]) -> dict[str
     return application_set(plan, name, [clusters_of(c) for c in clusters], made, wave=-2)
 
 
-def services(plan: Plan, chart: str, clusters: Sequence[Cluster]) -> dict[str, Any]:
+def services(plan: Plan, runtime: Runtime, delivery: Delivery) -> dict[str, Any]:
     """One Application per service and cluster, found by its values file: a failing one stops no other."""
-    own = any(_cluster_bucket(s.cache) for s in plan.services)
+    clusters = runtimes.clusters(plan, delivery)
+    own = any(_cluster_bucket(s.cache) for c in clusters for s in runtimes.services(plan, c, delivery))
     values = {"cluster": {**({"bucket": BUCKET} if own else {}), "region": "{{ .values.aws_region }}"}}
     helm = {
         "releaseName": '{{ trimSuffix ".yaml" .path.filename }}',
-        "valueFiles": ["../../clusters/{{ .values.entry }}/services/{{ .path.filename }}"],
+        "valueFiles": [f"../../{services_folder('{{ .values.entry }}', runtime)}/{{{{ .path.filename }}}}"],
         "valuesObject": values,
     }
     made = template(
         plan,
         '{{ .nameNormalized }}-{{ trimSuffix ".yaml" .path.filename }}',
-        git(plan, f"charts/{chart}", helm=helm),
+        git(plan, f"charts/{delivery.chart}", helm=helm),
         part="services",
-        differences=RAY_DIFFERENCES,
+        differences=[dict(difference) for difference in runtime.differences],
     )
-    generators = [
-        _with_services(plan, c, clusters_of(c, _bucket_keys(own))) for c in clusters if plan.services_on(c.name)
-    ]
-    return application_set(plan, f"services-{SERVICE_WAYS[chart]}", generators, made)
+    generators = [_with_services(plan, c, runtime, clusters_of(c, _bucket_keys(own))) for c in clusters]
+    return application_set(plan, delivery.set, generators, made)
 
 
-SERVICE_WAYS = {chart: way for way, chart in SERVICE_CHARTS.items()}
-
-
-def _with_services(plan: Plan, cluster: Cluster, clusters: dict[str, Any]) -> dict[str, Any]:
+def _with_services(plan: Plan, cluster: Cluster, runtime: Runtime, clusters: dict[str, Any]) -> dict[str, Any]:
     platform = plan.platform
     files = {
         "git": {
             "repoURL": platform.repo_url,
             "revision": platform.repo_revision,
-            "files": [{"path": f"{platform.root}/{services_folder(cluster)}/*.yaml"}],
+            "files": [{"path": f"{platform.root}/{services_folder(cluster.name, runtime)}/*.yaml"}],
         }
     }
     return {"matrix": {"generators": [clusters, files]}}
@@ -128,4 +119,4 @@ def _bucket_keys(cluster_bucket: bool) -> tuple[str, ...]:
 
 def _cluster_bucket(cache: Cache) -> bool:
     """Whether the bucket is named after the cluster."""
-    return cache.bucket is None and not cache.regions
+    return isinstance(cache, Bucket) and cache.of_cluster

@@ -1,0 +1,13 @@
+"""Azure Kubernetes Service."""
+
+from __future__ import annotations
+
+from generator.providers.base import Provider
+
+_PROBE = {"service.beta.kubernetes.io/azure-load-balancer-health-probe-request-path": "/-/healthz"}
+
+PROVIDER = Provider(
+    name="aks",
+    internal={**_PROBE, "service.beta.kubernetes.io/azure-load-balancer-internal": "true"},
+    public=_PROBE,
+)

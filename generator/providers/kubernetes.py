@@ -1,0 +1,7 @@
+"""Any other Kubernetes: nothing of a cloud."""
+
+from __future__ import annotations
+
+from generator.providers.base import Provider
+
+PROVIDER = Provider(name="kubernetes")

@@ -1,0 +1,44 @@
+"""What a runtime row says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from generator.plan import Cluster, Plan, Service
+
+Kinds = tuple[tuple[str, str], ...]
+"""API groups and kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A chart that makes services, and what Argo CD must know of it. `graph`: row of emit.graphs that it needs."""
+
+    way: str  # also names the ApplicationSet, as services-<way>
+    chart: str  # folder of chart-templates
+    kinds: Kinds
+    cluster_kinds: Kinds = ()
+    graph: str = ""
+
+    @property
+    def set(self) -> str:
+        """Name of the ApplicationSet."""
+        return f"services-{self.way}"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What serves models. `folder` holds the values of a cluster's services, below the cluster's folder.
+
+    `differences` are what controllers write into objects that Argo CD also knows; `url` is where an application
+    answers inside of the cluster: (service, namespace, route).
+    """
+
+    name: str
+    folder: str
+    deliveries: Mapping[str, Delivery]  # by Cluster.services_by
+    values: Callable[[Plan, Cluster, Service], Mapping[str, Any]]
+    differences: tuple[Mapping[str, Any], ...]
+    url: Callable[[str, str, str], str]
