@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("clireference", "diff", "rehearse", "versions"),
     ("report",),
     ("verbs",),
+    ("commands",),
     ("cli", "__main__"),
 )
 TERMINAL = {"report", "cli", "__main__", "prestage"}  # units that may print; prestage is a program of its own

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from generator import cli
+from generator.commands import running
 from generator.errors import UserError
 from generator.rehearse import standins
 from tests.standins.weights import tiny_model
@@ -73,7 +73,7 @@ def test_the_context(folder: Path, config: dict[str, Any], context: int | None) 
 
 
 def test_the_command_line_knows_the_demo_models() -> None:
-    assert cli.DEMO_MODELS == standins.DEMOS
+    assert running.DEMO_MODELS == standins.DEMOS
 
 
 def test_smollm2_translates_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The commands: what each takes on the command line. A command calls one function of generator.verbs."""
