@@ -8,7 +8,6 @@ A repository is made in a temporary folder: most commits touch another file, eve
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import catalogue
+from benchmarks.render import measure
 
 IDENTITY = b"bench <bench@example.com> 1700000000 +0000"
 
@@ -47,16 +47,6 @@ def _git(folder: Path, *words: str) -> None:
     subprocess.run(["git", "-C", str(folder), *words], check=True, stdout=subprocess.DEVNULL)
 
 
-def measured(command: list[str], folder: Path) -> tuple[float, float]:
-    """CPU seconds of a child and its own children, and the child's peak memory in MiB."""
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--commits", type=int, default=4200)
@@ -66,11 +56,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="modelyard-versions-") as scratch:
         folder = Path(scratch)
         history(folder, asked.commits, asked.locks, asked.models)
-        ours, memory = measured([sys.executable, "-m", "generator.cli", "versions", "model-00001"], folder)
-        git, _ = measured(["git", "log", "-p", "--", "models.lock.yaml"], folder)
+        catalogue_path = str(folder / "models.yaml")
+        ours = measure([sys.executable, "-m", "generator.cli", "versions", "model-00001", "-f", catalogue_path])
+        git = measure(["git", "-C", str(folder), "log", "-p", "--", "models.lock.yaml"])
     print(f"{asked.commits:,} commits, {asked.locks} of them with a lock of {asked.models:,} models")
-    print(f"  modelyard versions   {ours:6.2f} s of CPU, at most {memory:.0f} MiB")
-    print(f"  git log -p           {git:6.2f} s of CPU")
+    print(f"  modelyard versions   {ours.cpu:6.2f} s of CPU, at most {ours.memory:.0f} MiB")
+    print(f"  git log -p           {git.cpu:6.2f} s of CPU, at most {git.memory:.0f} MiB")
     return 0
 
 
