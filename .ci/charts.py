@@ -9,9 +9,17 @@ from pathlib import Path
 
 NAMESPACE = "ray-system"
 PRESTAGE = "prestage"
+# The values of a cluster that each chart takes; every other chart takes those of services.
+VALUES = {
+    PRESTAGE: "prestage.yaml",
+    "platform-manifests": "platform-manifests.yaml",
+    "kserve-service": "inference/*.yaml",
+    "": "services/*.yaml",
+}
 # What the ApplicationSets read from the annotations of a cluster's Secret.
 CLUSTER_FACTS = {
     PRESTAGE: ("modelPrestage.s3Bucket=demo-ray-models-000000000000", "modelPrestage.region=eu-west-1"),
+    "kserve-service": (),
     "": ("cluster.bucket=demo-ray-models-000000000000", "cluster.region=eu-west-1"),
 }
 
@@ -40,10 +48,10 @@ def releases(tree: Path) -> Iterator[Release]:
     for chart in sorted(path.parent for path in tree.glob("charts/*/Chart.yaml")):
         for example in sorted(chart.glob("ci/*.yaml")):
             yield Release(chart, (example,), ())
-        prestage = chart.name == PRESTAGE
+        pattern = VALUES.get(chart.name, VALUES[""])
         for cluster in sorted((tree / "clusters").glob("*")):
-            if values := tuple(sorted(cluster.glob("prestage.yaml" if prestage else "services/*.yaml"))):
-                yield Release(chart, values, CLUSTER_FACTS[PRESTAGE if prestage else ""])
+            if values := tuple(sorted(cluster.glob(pattern))):
+                yield Release(chart, values, CLUSTER_FACTS.get(chart.name, CLUSTER_FACTS[""]))
 
 
 def lint(helm: Path, release: Release) -> None:

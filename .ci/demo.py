@@ -1,6 +1,7 @@
 """`make demo`: renders this repository's models.yaml into build/demo, a Git repository of its own, and rehearses it.
 
-Works as a user would: the installed `modelyard`, git and helm. Nothing here knows how the tree is made.
+`make demo PLATFORM=aks` does so with the catalogue of that platform in tests/cases. Works as a user would: the
+installed `modelyard`, git and helm. Nothing here knows how the tree is made.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +23,14 @@ DEMO = CHECKOUT / "build" / "demo"
 TREE = DEMO / "rendered"
 INPUTS = ("models.yaml", "models.lock.yaml")
 MODELYARD = Path(sys.executable).with_name("modelyard")
-SERVICE = "chat"
-PROMPT, ANSWER = "What is the capital of France?", "Paris"
 # The folders of a rendered tree, in the order in which they are shown; the rest is the last family.
 FAMILIES = {
     "bootstrap": "Argo CD: projects and ApplicationSets",
     "charts": "Helm charts",
-    "clusters": "values of each cluster",
+    "clusters": "values of each cluster, manifests for kubectl",
     "kro": "kro definitions",
-    "serve": "Ray Serve code",
+    "serve": "code of the applications",
+    "images": "images with models inside",
     "backstage": "Backstage template",
     "terraform": "Terraform",
     "": "catalogue page, ownership",
@@ -43,6 +43,32 @@ GIT = {
     "core.hooksPath": "/dev/null",
     "core.autocrlf": "false",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Whose catalogue is shown, and the service of it that CPUs can run.
+
+    `applications` are those that are asked, all that this machine can run where none is named. `model` stands in for
+    those of the catalogue; what it answers has to hold `answer`, which is empty for one that is not trained.
+    """
+
+    catalogue: str  # folder with models.yaml, below the checkout
+    service: str
+    applications: tuple[str, ...] = ()
+    model: str = "smollm2"
+    prompt: str = "What is the capital of France?"
+    answer: str = "Paris"
+
+
+PLATFORMS = {
+    "eks": Platform(".", "chat"),
+    "aks": Platform("tests/cases/aks", "text", ("simple",)),
+    "shared-gpu": Platform("tests/cases/shared-gpu", "assistant", (), "tiny", "The house is wonderful.", ""),
+    "kserve": Platform("tests/cases/kserve", "chat"),
+    "any-kubernetes": Platform("tests/cases/any-kubernetes", "chat"),
+}
+DEFAULT = "eks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +94,13 @@ def run(*command: str | Path) -> str:
     return done.stdout.strip()
 
 
-def copy_inputs() -> None:
+def copy_inputs(platform: Platform) -> None:
     shutil.rmtree(DEMO, ignore_errors=True)
     DEMO.mkdir(parents=True)
     for name in INPUTS:
-        if (CHECKOUT / name).is_file():
-            shutil.copyfile(CHECKOUT / name, DEMO / name)
+        path = CHECKOUT / platform.catalogue / name
+        if path.is_file():
+            shutil.copyfile(path, DEMO / name)
 
 
 def commit() -> str:
@@ -92,7 +119,8 @@ def expand(helm: Path) -> Counter[str]:
     for release in charts.releases(TREE):
         charts.lint(helm, release)
         manifests = charts.template(helm, release)
-        if release.facts:
+        by_hand = (TREE / "clusters" / release.name / "kustomization.yaml").is_file()
+        if release.facts and not by_hand:  # those stand in manifests/
             made.update(charts.kinds(manifests))
     return made
 
@@ -130,19 +158,22 @@ def report(made: Counter[str], head: str) -> None:
     print()
     print("\n".join(table(list(rows(made.total())))))
     print()
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(made.items()))
-    print(f"The charts make for the clusters: {kinds}.")
+    if made:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(made.items()))
+        print(f"The charts make for the clusters: {kinds}.")
     print(f"The repository is {os.path.relpath(DEMO)}, commit {head}: start with rendered/README.md.")
     print()
 
 
-def rehearse(helm: Path) -> None:
+def rehearse(platform: Platform, helm: Path) -> None:
     """Stages, serves and asks; a model that is here stands in for the one on the Hub. Raises CalledProcessError."""
-    command = [MODELYARD, "rehearse", SERVICE, "--demo-model", "smollm2", "--prompt", PROMPT, "--helm", helm]
-    done = subprocess.run([str(word) for word in command], cwd=DEMO, check=True, stdout=subprocess.PIPE, text=True)
+    command = [MODELYARD, "rehearse", platform.service, "--demo-model", platform.model, "--prompt", platform.prompt]
+    command += [word for name in platform.applications for word in ("--application", name)]
+    words = [str(word) for word in (*command, "--helm", helm)]
+    done = subprocess.run(words, cwd=DEMO, check=True, stdout=subprocess.PIPE, text=True)
     print(done.stdout)
-    if ANSWER not in done.stdout:
-        raise subprocess.CalledProcessError(1, done.args, "", f"the answer has no {ANSWER}")
+    if platform.answer not in done.stdout:
+        raise subprocess.CalledProcessError(1, done.args, "", f"the answer has no {platform.answer}")
 
 
 def farewell() -> None:
@@ -150,31 +181,36 @@ def farewell() -> None:
     print(f"  {os.path.relpath(MODELYARD)} init ../my-platform")
 
 
-def render(helm: Path) -> None:
-    step(f"modelyard render: models.yaml -> {os.path.relpath(TREE)}")
-    copy_inputs()
-    print(run(MODELYARD, "render"))
+def render(platform: Platform, helm: Path) -> None:
+    step(f"modelyard render: {os.path.normpath(platform.catalogue + '/models.yaml')} -> {os.path.relpath(TREE)}")
+    copy_inputs(platform)
+    print(run(MODELYARD, "render", "--helm", helm))
     head = commit()
     step("modelyard check: the commit is what models.yaml says")
-    run(MODELYARD, "check")
+    run(MODELYARD, "check", "--helm", helm)
     step("modelyard lint: every object against the schema of its kind, and our rules")
     print(run(MODELYARD, "lint", "rendered", "--helm", helm))
     step("helm lint --strict, helm template: every chart with every set of values")
     report(expand(helm), head)
 
 
-def demo() -> None:
+def demo(platform: Platform) -> None:
     step("helm")
     (helm,) = tools.ensure(["helm"])
-    render(helm)
-    step(f"modelyard rehearse {SERVICE}: stage, serve, ask")
-    rehearse(helm)
+    render(platform, helm)
+    step(f"modelyard rehearse {platform.service}: stage, serve, ask")
+    rehearse(platform, helm)
     farewell()
 
 
-def main() -> int:
+def main(words: Sequence[str] = ()) -> int:
+    """`words`: the platform's name, else the environment's PLATFORM."""
+    name = next(iter(words), os.environ.get("PLATFORM") or DEFAULT)
+    if name not in PLATFORMS:
+        sys.stderr.write(f"demo: there is no platform {name}: {', '.join(PLATFORMS)}\n")
+        return 2
     try:
-        demo()
+        demo(PLATFORMS[name])
     except tools.ToolsError as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
@@ -186,4 +222,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

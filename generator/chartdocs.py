@@ -9,7 +9,7 @@ from typing import Any
 from generator import yamlio
 from generator.assets import Assets
 
-CHARTS = ("model-services", "platform-manifests", "prestage", "ray-service")
+CHARTS = ("kserve-service", "model-services", "platform-manifests", "prestage", "ray-service")
 _FOLDER = "chart-templates"
 
 
@@ -45,6 +45,7 @@ def _rows(schema: Mapping[str, Any], defaults: Any, path: str) -> Iterator[tuple
         if "description" in inner:
             yield place, _default(default, known=isinstance(defaults, dict) and name in defaults), inner["description"]
         yield from _rows(inner, default, place)
+        yield from _rows(inner.get("items", {}), None, f"{place}[]")
         free = inner.get("additionalProperties")
         if isinstance(free, dict) and "properties" in free:
             yield from _rows(free, None, f"{place}.<name>")

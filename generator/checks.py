@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from generator import applications, devices, memory, naming
+from generator import applications, baking, clusters, devices, inference, memory, naming, rayclusters, stated, storage
 from generator.applications import models_of, name_of, repeats
 from generator.catalog import ACCELERATORS, MINIMUM_RAY, RAY_IMAGE_ROLES
 from generator.errors import Fault, Path, Severity
 from generator.lock import Lock, LockedModel, ModelSource
-from generator.spec import Cluster, Model, S3Cache, Service, Spec
+from generator.spec import Model, Service, Spec
 from generator.suggest import suggest
 
 COMMIT_LENGTH = 40
@@ -41,7 +41,7 @@ def check(spec: Spec, lock: Lock | None, ghosts: frozenset[str] = frozenset()) -
     """Every broken rule of the catalogue; without a lock (it cannot be read) what depends on it is not looked at."""
     scene = Scene.of(spec, lock or Lock(), ghosts)
     for rule in RULES:
-        if lock is not None or rule is not _pinned:
+        if lock is not None or rule not in LOCKED:
             yield from (f for f in rule(scene) if lock is not None or f.severity is Severity.ERROR)
 
 
@@ -190,8 +190,18 @@ def _devices(scene: Scene) -> Iterator[Fault]:
     for i, service in enumerate(scene.spec.services):
         yield from devices.rules(service, i, scene.models, scene.spec.platform)
         yield from devices.nodes(service, i, scene.spec.clusters, scene.lock)
+        yield from devices.machines(service, i, scene.spec.clusters, scene.lock)
     for i, model in enumerate(scene.spec.models):
         yield from devices.compilations(model, i, locked(scene, model))
+
+
+def _rayclusters(scene: Scene) -> Iterator[Fault]:
+    for i, service in enumerate(scene.spec.services):
+        yield from rayclusters.rules(service, i, scene.spec)
+
+
+def _inference(scene: Scene) -> Iterator[Fault]:
+    yield from inference.rules(scene.spec)
 
 
 def _platform(scene: Scene) -> Iterator[Fault]:
@@ -216,16 +226,21 @@ def _platform(scene: Scene) -> Iterator[Fault]:
 
 
 def _clusters(scene: Scene) -> Iterator[Fault]:
-    seen: dict[frozenset[tuple[str, str]], str] = {}
-    for i, cluster in enumerate(scene.spec.clusters):
-        for key in cluster.values:
-            if key not in naming.BRIDGE_KEYS:
-                hint = suggest(key, naming.BRIDGE_KEYS)
-                yield Fault(("clusters", i, "values", key), f"nothing reads the value `{key}`", hint)
-        other = seen.setdefault(frozenset(cluster.selector.items()), cluster.name) if cluster.selector else cluster.name
-        if other != cluster.name:
-            message = f"`{cluster.name}` and `{other}` choose the same clusters"
-            yield Fault(("clusters", i, "selector"), message, "make the selectors exclude each other")
+    yield from clusters.rules(scene.spec)
+    yield from stated.faults(scene.spec)
+
+
+def _storage(scene: Scene) -> Iterator[Fault]:
+    yield from storage.rules(scene.spec)
+
+
+def _sizes(scene: Scene) -> Iterator[Fault]:
+    entries = {model.name: locked(scene, model) for model in scene.spec.models}
+    yield from storage.sizes(scene.spec, {name: entry.size if entry else None for name, entry in entries.items()})
+
+
+def _baked(scene: Scene) -> Iterator[Fault]:
+    yield from baking.faults(scene.spec)
 
 
 def _refresh(scene: Scene) -> Iterator[Fault]:
@@ -237,35 +252,6 @@ def _refresh(scene: Scene) -> Iterator[Fault]:
             message = f"`{model.name}` stands at a commit, which never moves: there is nothing to look for"
             hint = "name the branch to follow: `refresh: {schedule: ..., revision: main}`, or leave `refresh` out"
             yield Fault(("models", i, "refresh"), message, hint)
-
-
-def _regions(scene: Scene) -> Iterator[Fault]:
-    for i, cache in enumerate(scene.spec.caches):
-        if not isinstance(cache, S3Cache):
-            continue
-        if cache.regions and cache.bucket is not None:
-            message = f"cache `{cache.name}` has `bucket` and `regions`"
-            yield Fault(("caches", i, "bucket"), message, "leave `bucket` out: each region names its own")
-        for key in ("region", "bucket"):
-            names = [getattr(region, key) for region in cache.regions]
-            for j in repeats(names):
-                yield Fault(
-                    ("caches", i, "regions", j, key), f"{key} `{names[j]}` stands twice", "each region has its own"
-                )
-    for i, cluster in enumerate(scene.spec.clusters):
-        yield from _region_of(scene, i, cluster)
-
-
-def _region_of(scene: Scene, i: int, cluster: Cluster) -> Iterator[Fault]:
-    """A cluster that states its region has a bucket there, in every cache with several regions that it uses."""
-    region = cluster.values.get("aws_region")
-    used = {m.cache for m in scene.spec.models if m.clusters is None or cluster.name in m.clusters}
-    for cache in scene.spec.caches:
-        regions = [entry.region for entry in cache.regions] if isinstance(cache, S3Cache) else []
-        if region and regions and cache.name in used and region not in regions:
-            message = f"cache `{cache.name}` has no bucket in {region}, where `{cluster.name}` is"
-            hint = f"add it to the cache's `regions`; there are {', '.join(regions)}"
-            yield Fault(("clusters", i, "values", "aws_region"), message, hint)
 
 
 Rule = Callable[[Scene], Iterable[Fault]]
@@ -280,8 +266,14 @@ RULES: tuple[Rule, ...] = (
     _accelerator,
     _devices,
     _applications,
+    _rayclusters,
+    _inference,
     _platform,
     _refresh,
-    _regions,
     _clusters,
+    _storage,
+    _sizes,
+    _baked,
 )
+LOCKED: tuple[Rule, ...] = (_pinned, _sizes)
+"""Rules that say nothing of a lock that cannot be read."""

@@ -32,6 +32,8 @@ for _command in (
     catalogue.add,
     models.prestage,
     running.rehearse,
+    running.serve,
+    running.ask,
     models.collect,
     models.versions,
     models.rollback,
@@ -83,7 +85,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _wanted_output(arguments: list[str] | None) -> str:
     words = sys.argv[1:] if arguments is None else arguments
-    as_json = "--output=json" in words or ("--output", "json") in pairwise(words)
+    as_json = (
+        "--output=json" in words
+        or ("--json" in words and words[:1] == ["ask"])
+        or ("--output", "json") in pairwise(words)
+    )
     return "json" if as_json else "text"
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from generator import __version__, bundle, checks, lock, tree, yamlio
+from generator import __version__, baking, bundle, checks, deployed, lock, tree, yamlio
 from generator.apps import APPS
 from generator.assets import Assets
 from generator.emit import emit
@@ -41,7 +42,8 @@ def plan_catalogue(catalogue: Path, assets: Assets) -> Planned:
     if locked is None or loaded.spec is None or any(d.severity is Severity.ERROR for d in diagnostics):
         return Planned(None, tuple(diagnostics))
     code = {package: bundle.read_app(assets.root / "serving" / package) for package in _packages()}
-    return Planned(resolve(loaded.spec, locked, code, document.text), tuple(diagnostics))
+    recipe = baking.read(assets)
+    return Planned(resolve(loaded.spec, locked, code, recipe, document.text), tuple(diagnostics))
 
 
 def read_catalogue(path: Path) -> Document:
@@ -66,9 +68,14 @@ def read_lock(catalogue: Path) -> Lock:
     return lock.load(path) if path.is_file() else Lock()
 
 
-def files(plan: Plan, assets: Assets) -> tree.Tree:
-    """The whole tree, path to content."""
-    return tree.build(emit(plan, assets), generator=__version__)
+def files(plan: Plan, assets: Assets, helm: str | None = None) -> tree.Tree:
+    """The whole tree, path to content. `helm` is the program; only clusters with `gitops: kubectl` need it.
+
+    Raises UserError where helm is needed and missing, or fails.
+    """
+    emitted = list(emit(plan, assets))
+    by_hand = deployed.emit(plan, dict(emitted), helm)
+    return tree.build(chain(emitted, by_hand), generator=__version__)
 
 
 def _packages() -> list[str]:

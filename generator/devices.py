@@ -9,9 +9,11 @@ from generator.applications import models_of
 from generator.catalog import ACCELERATORS, DEFAULT_RAY_IMAGES, Accelerator, Node, suits
 from generator.errors import Fault, Path, Severity
 from generator.lock import Lock, LockedModel
+from generator.providers import PROVIDERS
 from generator.quantities import GIB, cores, in_bytes
 from generator.spec import Application, Cluster, Model, Platform, Service
 from generator.suggest import suggest
+from generator.workers import accelerator_of, applications_on, device, group_of, groups_of, place
 
 # What pods get of a node's memory: Karpenter's reference of instance types, those with the least.
 USABLE_NODE_MEMORY = 0.86
@@ -23,27 +25,27 @@ _KNOWN_PREFIXES = ("topology.kubernetes.io/", "karpenter.k8s.aws/", "eks.amazona
 
 def rules(service: Service, i: int, models: Mapping[str, Model], platform: Platform) -> Iterator[Fault]:
     """Broken rules of the service at `services[i]`; `models` are those without faults of their own."""
-    accelerator = ACCELERATORS.get(service.accelerator or "")
-    if service.accelerator is not None and accelerator is None:
-        return
-    yield from _variants(service, i, accelerator, models)
-    if accelerator is None:
-        return
-    yield from _image(accelerator, i, platform)
+    yield from _variants(service, i, models)
+    for group in groups_of(service):
+        accelerator = device(group)
+        if accelerator is not None:
+            yield from _image(accelerator, (*place(service, i, group), "accelerator"), platform)
     for j, application in enumerate(service.applications):
-        at: Path = ("services", i, "applications", j)
-        yield from _runs(accelerator, application, at)
-        yield from _count(accelerator, application, at)
-        yield from _shapes(accelerator, application, at)
+        accelerator = accelerator_of(service, application)
+        if accelerator is not None:
+            at: Path = ("services", i, "applications", j)
+            yield from _runs(accelerator, application, at)
+            yield from _count(accelerator, application, at)
+            yield from _shapes(accelerator, application, at)
 
 
-def _image(accelerator: Accelerator, i: int, platform: Platform) -> Iterator[Fault]:
+def _image(accelerator: Accelerator, at: Path, platform: Platform) -> Iterator[Fault]:
     role = accelerator.image
     if role is None or role in DEFAULT_RAY_IMAGES or getattr(platform.images, role) is not None:
         return
     message = f"{accelerator.name} needs an image of its own, and `platform.images` has no `{role}`"
     hint = f"add `{role}:` with `image` and `rayVersion`; docs/accelerators.md says what the image holds"
-    yield Fault(("services", i, "accelerator"), message, hint)
+    yield Fault(at, message, hint)
 
 
 def _runs(accelerator: Accelerator, application: Application, at: Path) -> Iterator[Fault]:
@@ -71,13 +73,14 @@ def _shapes(accelerator: Accelerator, application: Application, at: Path) -> Ite
         yield Fault(at, message, hint, Severity.WARNING)
 
 
-def _variants(
-    service: Service, i: int, accelerator: Accelerator | None, models: Mapping[str, Model]
-) -> Iterator[Fault]:
+def _variants(service: Service, i: int, models: Mapping[str, Model]) -> Iterator[Fault]:
     """Weights that the device cannot read."""
-    for _, name, _, path in models_of(service, i):
-        model = models.get(name)
-        if model is None or suits(accelerator, model.compiled_for):
+    for application, name, _, path in models_of(service, i):
+        model, group = models.get(name), group_of(service, application)
+        if model is None or group is None:
+            continue
+        accelerator = device(group)
+        if (group.accelerator is not None and accelerator is None) or suits(accelerator, model.compiled_for):
             continue
         if accelerator is not None and accelerator.compiled:
             message = f"`{name}` has no variant compiled for {accelerator.name}"
@@ -121,24 +124,48 @@ def _artefacts(model: Model, i: int, suffixes: Sequence[str], files: Sequence[st
 
 def nodes(service: Service, i: int, clusters: Sequence[Cluster], lock: Lock) -> Iterator[Fault]:
     """Whether the NodePools that we write for the service's clusters can have a node for its workers."""
-    accelerator = ACCELERATORS.get(service.accelerator or "")
     ours = sorted(c.name for c in clusters if c.node_pools is not None and c.name in service.clusters)
-    if accelerator is None or not ours:
+    with_pool = [group for group in groups_of(service) if device(group) is not None]
+    if not ours or not with_pool:
         return
-    for key in service.node_selector:
+    yield from _unlabelled(service.node_selector, ("services", i), ours)
+    for group in with_pool:
+        at = place(service, i, group)
+        yield from _unlabelled(group.node_selector, at, ours)
+        if applications_on(service, group):
+            yield from _too_large(pods.limits(service, group, lock), device(group), at)
+
+
+def machines(service: Service, i: int, clusters: Sequence[Cluster], lock: Lock) -> Iterator[Fault]:
+    """Whether the providers of the service's clusters have machines for its workers."""
+    for provider in sorted({cluster.provider for cluster in clusters if cluster.name in service.clusters}):
+        for group in groups_of(service):
+            if applications_on(service, group) and (group.accelerator is None or device(group) is not None):
+                limits = pods.limits(service, group, lock)
+                message, hint = PROVIDERS[provider].unfit(limits, group.accelerator)
+                if message:
+                    path = place(service, i, group)
+                    yield Fault((*path, "accelerator") if group.accelerator else path, message, hint)
+
+
+def _unlabelled(selector: Mapping[str, str], at: Path, clusters: Sequence[str]) -> Iterator[Fault]:
+    for key in selector:
         if key not in _KNOWN and not key.startswith(_KNOWN_PREFIXES):
-            message = f"no node of the NodePools on {', '.join(ours)} has the label `{key}`"
+            message = f"no node of the NodePools on {', '.join(clusters)} has the label `{key}`"
             hint = "leave it out: workers go to the pool of their accelerator by themselves"
-            yield Fault(("services", i, "nodeSelector", key), message, hint)
-    limits = pods.limits(service, lock)
-    if smallest(accelerator, limits) is None:
-        most = accelerator.nodes[-1]
-        message = (
-            f"no node with {accelerator.name} has room for a worker of {limits[accelerator.resource]} of them,"
-            f" {limits['cpu']} CPUs and {limits['memory']}"
-        )
-        hint = f"the largest has {most.devices}, {most.cpus} CPUs and {most.memory} GiB, the system's share included"
-        yield Fault(("services", i), message, hint)
+            yield Fault((*at, "nodeSelector", key), message, hint)
+
+
+def _too_large(limits: Mapping[str, str], accelerator: Accelerator | None, at: Path) -> Iterator[Fault]:
+    if accelerator is None or smallest(accelerator, limits) is not None:
+        return
+    most = accelerator.nodes[-1]
+    message = (
+        f"no node with {accelerator.name} has room for a worker of {limits[accelerator.resource]} of them,"
+        f" {limits['cpu']} CPUs and {limits['memory']}"
+    )
+    hint = f"the largest has {most.devices}, {most.cpus} CPUs and {most.memory} GiB, the system's share included"
+    yield Fault(at, message, hint)
 
 
 def smallest(accelerator: Accelerator, limits: Mapping[str, str]) -> Node | None:

@@ -14,6 +14,9 @@ from typing import Any
 
 from generator import kinds, yamlio
 from generator.assets import Assets
+from generator.deployed import MANIFESTS, RENDERED, entries
+from generator.deployed.documents import parts
+from generator.emit.argocd.base import APPLICATIONS
 from generator.errors import Diagnostic, Severity, UserError, dotted
 from generator.kro import graph, reading
 from generator.kro.check import check
@@ -31,8 +34,8 @@ _FACTS = {
 }
 _FACT = re.compile(r"\{\{ \.values\.(\w+) \}\}")
 _SERVICES = {"cluster": {"bucket": BUCKET, "region": "{{ .values.aws_region }}"}}
-# Rendered files nest deeper and hold longer texts (zips, plans) than what people write.
-RENDERED = yamlio.Limits(file_bytes=64 * 2**20, depth=40, scalar_bytes=2 * 2**20)
+# What is applied by hand to a cluster: one more time the objects of the charts and of other folders.
+_APPLIED = re.compile(rf"clusters/[^/]+/{MANIFESTS}/")
 # Files that are templates of something else.
 _TEMPLATES = ("skeleton", "templates")
 
@@ -78,6 +81,7 @@ def lint(tree: Path, assets: Assets, helm: str | None) -> Judged:
     once = [obj for obj in objects if not obj.again]
     for rule in RULES:
         found += rule(once)
+    found += _images(once, dict(_builds(tree)))
     found += _graphs(objects, assets)
     counts: dict[str, int] = {}
     for obj in objects:
@@ -112,12 +116,11 @@ def _charts(tree: Path, helm: str, found: list[Diagnostic]) -> Iterator[Object]:
 
 def _documents(text: str, origin: str, found: list[Diagnostic]) -> Iterator[Object]:
     """The documents of a stream, without those that hold comments only. Faults count lines inside their document."""
-    for part in re.split(r"^---$", text, flags=re.MULTILINE):
-        if any(line and not line.startswith("#") for line in part.splitlines()):
-            try:
-                yield Object(origin, yamlio.load(part, origin, RENDERED).data)
-            except UserError as error:
-                found += error.diagnostics
+    for part in parts(text):
+        try:
+            yield Object(origin, yamlio.load(part, origin, RENDERED).data)
+        except UserError as error:
+            found += error.diagnostics
 
 
 def _values_of(tree: Path, chart: Path) -> Iterator[tuple[list[Path], dict[str, str]]]:
@@ -125,12 +128,22 @@ def _values_of(tree: Path, chart: Path) -> Iterator[tuple[list[Path], dict[str, 
     for path in sorted(chart.glob("ci/*.yaml")):
         yield [path], {}
     row = next((row for row in STAGINGS.values() if row.chart == chart.name), None)
-    given = row.given(True) if row else _SERVICES
-    folder = next((runtime.folder for runtime, delivery in deliveries() if delivery.chart == chart.name), "")
-    for cluster in sorted((tree / "clusters").glob("*")):
-        paths = sorted(cluster.glob(row.file if row else f"{folder}/*.yaml"))
+    runtime, delivery = next(((r, d) for r, d in deliveries() if d.chart == chart.name), (None, None))
+    given = row.given(True) if row else _SERVICES if delivery is None or delivery.of_cluster else {}
+    folder = runtime.folder if runtime else ""
+    name = row.chart if row else delivery.set if delivery else ""
+    for cluster in _clusters(tree / APPLICATIONS / f"{name}.yaml"):
+        paths = sorted((tree / "clusters" / cluster).glob(row.file if row else f"{folder}/*.yaml"))
         for region in regions(paths) if paths else ():
             yield paths, dict(_filled(given, {**_FACTS, "aws_region": region}))
+
+
+def _clusters(application_set: Path) -> list[str]:
+    """Entries of models.yaml for whose clusters the ApplicationSet makes something."""
+    if not application_set.is_file():
+        return []
+    document = yamlio.load_file(application_set, str(application_set), RENDERED).data
+    return sorted({values["entry"] for values, _ in entries(document["spec"]["generators"])})
 
 
 def regions(paths: Iterable[Path]) -> list[str]:
@@ -182,14 +195,27 @@ def _made(objects: Iterable[Object]) -> frozenset[kinds.Kind]:
     return frozenset((f"{s.get('group', 'kro.run')}/{s['apiVersion']}", s["kind"]) for s in schemas)
 
 
-def _images(objects: list[Object]) -> Iterator[Diagnostic]:
-    """A tag can be moved: say once per image that it is not pinned."""
+def _builds(tree: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What builds images with models (`docker-bake.json`), by its path."""
+    for path in sorted(tree.glob("images/*/docker-bake.json")):
+        yield str(path), yamlio.load_file(path, str(path), RENDERED).data
+
+
+def _images(objects: list[Object], builds: Mapping[str, Mapping[str, Any]]) -> Iterator[Diagnostic]:
+    """A tag can be moved: say once per image that it is not pinned.
+
+    An image that the tree itself builds is pinned by its tag, a digest of all that goes into it: another content has
+    another tag. What it is built of has to be pinned like any other.
+    """
+    targets = [(origin, target) for origin, build in builds.items() for target in build["target"].values()]
+    ours = {tag for _, target in targets for tag in target["tags"]}
+    used = [(image, obj.origin) for obj in objects for image in _strings(obj.document, {"image", "rayImage"})]
+    used += [(target["args"][name], origin) for origin, target in targets for name in ("BASE", "PRESTAGE")]
     seen: dict[str, str] = {}
-    for obj in objects:
-        for image in _strings(obj.document, {"image", "rayImage"}):
-            if "@sha256:" not in image and "${" not in image and " " not in image and "/ci/" not in obj.origin:
-                seen.setdefault(image, obj.origin)
-    for image, origin in sorted(seen.items()):
+    for image, origin in used:
+        if "@sha256:" not in image and "${" not in image and " " not in image and "/ci/" not in origin:
+            seen.setdefault(image, origin)
+    for image, origin in sorted(item for item in seen.items() if item[0] not in ours):
         hint = "run `modelyard lock` where the registry can be reached, or write the digest"
         yield Diagnostic(f"image {image} is not pinned to a digest", origin, hint=hint, severity=Severity.WARNING)
 
@@ -211,7 +237,7 @@ def _unique(objects: list[Object]) -> Iterator[Diagnostic]:
     seen: dict[tuple[str, ...], str] = {}
     for obj in objects:
         meta = obj.document.get("metadata", {})
-        cluster = re.search(r"clusters/[^/]+", obj.origin)
+        cluster = _APPLIED.search(obj.origin) or re.search(r"clusters/[^/]+", obj.origin)
         key = (
             cluster[0] if cluster else obj.origin.partition(" ")[0],
             obj.kind,
@@ -230,7 +256,8 @@ def _handles(objects: list[Object]) -> Iterator[Diagnostic]:
         handle = (
             obj.document.get("spec", {}).get("csi", {}).get("volumeHandle") if obj.kind == "PersistentVolume" else None
         )
-        if handle and seen.setdefault((obj.origin, handle), obj.name) != obj.name:
+        applied = _APPLIED.search(obj.origin)
+        if handle and seen.setdefault((applied[0] if applied else obj.origin, handle), obj.name) != obj.name:
             yield Diagnostic(f"volumeHandle {handle} stands in two volumes", obj.origin)
 
 
@@ -249,7 +276,8 @@ def _graphs(objects: list[Object], assets: Assets) -> Iterator[Diagnostic]:
         for name, schema in kinds.read_schemas(assets.root / "schemas" / "kinds").items()
         if name != kinds.SERVE_CONFIG
     }
-    found = [obj for obj in objects if graph.is_graph(obj.document)]
+    graphs = (obj for obj in objects if graph.is_graph(obj.document))
+    found = [obj for obj in graphs if not _APPLIED.search(obj.origin)]  # those are copies of kro/
     files = [path for path in dict.fromkeys(Path(obj.origin) for obj in found) if path.is_file()]
     documents = [document for path in files for document in reading.read(path)]
     documents += [reading.Document(obj.document, obj.origin) for obj in found if Path(obj.origin) not in files]
@@ -257,4 +285,4 @@ def _graphs(objects: list[Object], assets: Assets) -> Iterator[Diagnostic]:
 
 
 Rule = Callable[[list[Object]], Iterable[Diagnostic]]
-RULES: tuple[Rule, ...] = (_images, _unique, _handles, _secrets)
+RULES: tuple[Rule, ...] = (_unique, _handles, _secrets)

@@ -84,6 +84,8 @@ def _own(error: ValidationError) -> list[ErrorDetails]:
 
 def _diagnostic(document: Document, detail: ErrorDetails) -> Diagnostic:
     path = _inside(document.data, detail["loc"])
+    if detail["type"] == "union_tag_invalid":
+        path = (*path, str(detail["ctx"]["discriminator"]).strip("'"))
     at_key = detail["type"] == "extra_forbidden"
     line, column = document.locate_key(path) if at_key else document.locate(path)
     message, hint = say(detail, path)

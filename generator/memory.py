@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from generator.apps import APPS
-from generator.catalog import ACCELERATORS, REPLICA_OVERHEAD, USABLE_ACCELERATOR_MEMORY
+from generator.catalog import REPLICA_OVERHEAD, USABLE_ACCELERATOR_MEMORY
 from generator.errors import Fault, Path, Severity
 from generator.lock import LockedModel
 from generator.quantities import human, in_bytes
 from generator.spec import Application, Service
+from generator.workers import accelerator_of, on_host
 
 # The KV cache is kept in 16 bits where the weights are (vLLM and transformers default for the models we serve).
 _KV_BYTES = 2
@@ -99,12 +100,12 @@ def faults(
 
 
 def _room(service: Service, application: Application) -> Room | None:
-    accelerator = ACCELERATORS.get(service.accelerator or "")
+    accelerator = accelerator_of(service, application)
     if accelerator is not None:
         usable = int(accelerator.memory * application.accelerators * USABLE_ACCELERATOR_MEMORY)
         what = f"{application.accelerators} x {accelerator.name}"
         return Room(usable, what, MORE_ACCELERATORS, whole=bool(accelerator.compiled))
-    if application.memory is None or service.accelerator is not None:
+    if application.memory is None or not on_host(service, application):
         return None
     usable = in_bytes(application.memory) - REPLICA_OVERHEAD
     return Room(usable, f"memory {application.memory}, less {human(REPLICA_OVERHEAD)} for the program,", MORE_MEMORY)

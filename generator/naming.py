@@ -15,6 +15,11 @@ MODELS_PREFIX = "models"
 MODELS_MOUNT = "/mnt/models/models"
 CODE_PREFIX = "code"
 CODE_MOUNT = "/opt/modelyard/code"
+# Where serving/Dockerfile has what our applications import.
+IMAGE_PACKAGES = "/opt/modelyard/packages"
+# Where KServe v0.20 mounts the model of a predictor (pkg/constants, DefaultModelLocalMountPath).
+KSERVE_MODEL = "/mnt/models"
+KSERVE_PORT = 8080
 PLAN_MOUNT = "/etc/modelyard/prestage"
 # What the prestage program deletes again beside a model; nothing else may go (generator/prestage/targets).
 NOTES = (".modelyard/progress.json", ".modelyard/held.json")
@@ -25,6 +30,7 @@ MANIFEST = ".modelyard/manifest.json"
 SERVICE_LABEL = "modelyard.dev/service"
 MODEL_LABEL = "modelyard.dev/model"
 ACCELERATOR_LABEL = "modelyard.dev/accelerator"
+GROUP_LABEL = "modelyard.dev/group"
 
 KRO_GROUP = "kro.run"
 KRO_VERSION = "v1alpha1"
@@ -51,6 +57,7 @@ class Limit:
 
 MODEL_NAME = Limit(63 - len("prestage-") - 1 - DIGEST_DIGITS, "the Job is named prestage-<model>-<10 hex>, 63 at most")
 SERVICE_NAME = Limit(47, "KubeRay refuses a RayService name over 47")
+IMAGE_REPOSITORY = Limit(255, "an image's name with its registry has 255 at most")
 CLUSTER_NAME = Limit(
     64 - 32 - len("--model-writer"), "the IAM role is named <prefix>-<cluster>-model-writer, 64 at most"
 )
@@ -80,6 +87,11 @@ def claim(model: str, commit: str) -> str:
     return f"model-{model}-{short_commit(commit)}"
 
 
+def claim_label(claim: str) -> str:
+    """Label of the pods that mount a claim: one for each claim, as a pod may mount several."""
+    return f"claim.modelyard.dev/{claim}"
+
+
 def retained_class(source: str, content: bytes) -> str:
     """A StorageClass cannot be changed: its content is in its name."""
     return f"{source}-retain-{digest(content)}"
@@ -97,6 +109,16 @@ def bundle_file(app: str, sha: str) -> str:
 
 def code_config_map(app: str, sha: str) -> str:
     return f"code-{app}-{sha[:COMMIT_DIGITS]}"
+
+
+def baked_image(repository: str, service: str, content: bytes) -> str:
+    """Image of a service with its models inside; the digest of all that goes into it is its tag."""
+    return f"{image_repository(repository, service)}:{sha256(content).hexdigest()[:COMMIT_DIGITS]}"
+
+
+def image_repository(repository: str, service: str) -> str:
+    """A registry's repository for each service."""
+    return f"{repository}/{service}"
 
 
 def volume_handle(namespace: str, service: str) -> str:
@@ -117,6 +139,11 @@ def service_account(service: str) -> str:
 def service_url(service: str, namespace: str, route: str) -> str:
     """In-cluster address; KubeRay makes `<name>-serve-svc`."""
     return f"http://{service}-serve-svc.{namespace}.svc:8000{route if route != '/' else ''}"
+
+
+def gateway_url(service: str, route: str) -> str:
+    """Address behind the Gateway `<name>-gateway`, which KubeRay makes for incremental updates."""
+    return f"http://ADDRESS-OF-{service}-gateway{route if route != '/' else ''}"
 
 
 def host_and_path(url: str) -> tuple[str, str]:

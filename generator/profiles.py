@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from generator.spec import Service
-from generator.spec.service import Application, Replicas
+from generator.spec.application import Application, Replicas
 
 HEAD: Mapping[str, str] = MappingProxyType({"cpu": "1", "memory": "4Gi"})
 """Requests and limits of a head pod without a profile."""

@@ -92,8 +92,9 @@ def _type(field: Mapping[str, Any]) -> str:
     if "$ref" in field:
         name = field["$ref"].rsplit("/", 1)[-1]
         return f"[{name}](#{name.lower()})"
-    if "anyOf" in field:
-        return " or ".join(_type(branch) for branch in field["anyOf"] if branch.get("type") != "null")
+    for union in ("anyOf", "oneOf"):
+        if union in field:
+            return " or ".join(_type(branch) for branch in field[union] if branch.get("type") != "null")
     if "const" in field:
         return f"`{field['const']}`"
     if "enum" in field:

@@ -49,6 +49,11 @@ def line(message: str, stream: TextIO | None = None) -> None:
     print(message, file=stream or sys.stdout)
 
 
+def piece(text: str) -> None:
+    """A part of a line on stdout, seen at once."""
+    print(text, end="", flush=True)
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Columns padded to their widest cell; numbers to the right."""
     cells = [list(map(str, head)), *([str(cell) for cell in row] for row in rows)]

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from generator import naming, plan, pods
+from generator import naming, plan, pods, workers
 from generator.applications import name_of
 from generator.apps import APPS, Deployment, Served
-from generator.apps.base import image_role
 from generator.bundle import Bundle, join
-from generator.catalog import ACCELERATORS, DEFAULT_RAY_IMAGES
 from generator.lock import Lock
 from generator.quantities import cores, in_bytes
+from generator.runtimes import RUNTIMES
 from generator.spec import Application, Platform, Service
+from generator.spec.raycluster import Toleration, WorkerGroup
 from generator.yamlio import dump
 
 SERVE_PORT = 8000
-WORKERS = "workers"
-"""The worker group of a service that names none."""
+WITH_VLLM = frozenset({"vllm", "neuron"})
+"""Roles of images that can build every application."""
 
 Code = Mapping[str, Mapping[str, bytes]]
 """Packages of serving/: folder to its files, path to content."""
@@ -33,9 +33,13 @@ def bundled(service: Service, code: Code) -> Bundle | None:
 
 
 def ray_image(platform: Platform, service: Service) -> tuple[str, str]:
-    """Reference, and the Ray release inside. Checks saw to it that all applications want the same."""
-    role = image_role(APPS[service.applications[0].app], ACCELERATORS.get(service.accelerator or ""))
-    chosen = getattr(platform.images, role) or DEFAULT_RAY_IMAGES[role]
+    """Reference of the head's image, and the Ray release inside of it and of all others.
+
+    Serve imports every application on the head first, to build it (Ray 2.60 serve/_private/application_state.py; since
+    then on the applications' own pods, where their deployments say which). ray.serve.llm is in images with vLLM only.
+    """
+    roles = [workers.role(service, group) for group in workers.groups_of(service)]
+    chosen = workers.image_of(platform, next((role for role in roles if role in WITH_VLLM), roles[0]))
     return chosen.image, chosen.ray_version
 
 
@@ -49,36 +53,59 @@ def application(service: Service, asked: Application, models: Mapping[str, plan.
         route=asked.route,
         min_replicas=asked.replicas.min,
         max_replicas=asked.replicas.max,
-        accelerators=asked.accelerators if service.accelerator is not None else 0,
-        group=WORKERS,
+        accelerators=asked.accelerators if not workers.on_host(service, asked) else 0,
+        group=_group(service, asked).name,
     )
 
 
-def groups(service: Service, image: str, lock: Lock) -> tuple[plan.Workers, ...]:
-    """As many pods as there may be replicas with a model."""
-    accelerator = ACCELERATORS.get(service.accelerator or "")
-    return (
-        plan.Workers(
-            name=WORKERS,
-            accelerator=service.accelerator,
-            image=image,
-            min=sum(a.replicas.min * len(a.models) for a in service.applications),
-            max=sum(a.replicas.max * len(a.models) for a in service.applications),
-            limits=pods.limits(service, lock),
-            node_selector=dict(sorted(service.node_selector.items())),
-            tolerations=({"key": accelerator.toleration, "operator": "Exists"},) if accelerator else (),
-        ),
+def groups(service: Service, images: Mapping[str, str], lock: Lock) -> tuple[plan.Workers, ...]:
+    """The worker groups; `images` maps a role to its reference.
+
+    As many pods as there may be replicas with a model, where models.yaml does not say it.
+    """
+    return tuple(_workers(service, group, images, lock) for group in workers.groups_of(service))
+
+
+def _workers(service: Service, group: WorkerGroup, images: Mapping[str, str], lock: Lock) -> plan.Workers:
+    accelerator, applications = workers.device(group), workers.applications_on(service, group)
+    most = group.max or sum(a.replicas.max * len(a.models) for a in applications)
+    own = ({"key": accelerator.toleration, "operator": "Exists"},) if accelerator else ()
+    return plan.Workers(
+        name=group.name,
+        accelerator=group.accelerator,
+        image=images[workers.role(service, group)],
+        # A profile may allow fewer pods than the group asks for.
+        min=min(sum(map(_fewest, applications)) if group.min is None else group.min, most),
+        max=most,
+        limits=pods.limits(service, group, lock),
+        node_selector=dict(sorted({**service.node_selector, **group.node_selector}.items())),
+        tolerations=(*own, *(t for t in map(_toleration, group.tolerations) if t not in own)),
     )
 
 
-def entries(
+def _fewest(application: Application) -> int:
+    """Pods for its replicas; what stands in front of the models always runs."""
+    return max(application.replicas.min * len(application.models), 1 if APPS[application.app].helpers else 0)
+
+
+def _toleration(asked: Toleration) -> dict[str, str]:
+    value = {"operator": "Exists"} if asked.value is None else {"operator": "Equal", "value": asked.value}
+    return {"key": asked.key, **value, **({"effect": asked.effect} if asked.effect else {})}
+
+
+def _group(service: Service, asked: Application) -> WorkerGroup:
+    """Checks saw to it that there is one."""
+    return workers.group_of(service, asked) or workers.groups_of(service)[0]
+
+
+def deployments(
     service: Service,
     applications: tuple[plan.Application, ...],
     platform: Platform,
     bundle: Bundle | None,
     lock: Lock,
-) -> list[dict[str, Any]]:
-    """`applications` of serveConfigV2."""
+) -> list[Deployment]:
+    """The applications, as their rows take them."""
     found = []
     for asked, resolved in zip(service.applications, applications, strict=True):
         app = APPS[asked.app]
@@ -87,10 +114,25 @@ def entries(
             _deployment(asked, resolved, uri),
             ray_version=ray_image(platform, service)[1],
             memory=in_bytes(pods.replica_memory(service, asked, lock)),
-            accelerator=ACCELERATORS.get(service.accelerator or ""),
+            accelerator=workers.accelerator_of(service, asked),
+            group=resolved.group if len(workers.groups_of(service)) > 1 else "",
         )
-        found.append(app.serve(deployment))
+        found.append(deployment)
     return found
+
+
+def entries(service: Service, found: Sequence[Deployment]) -> list[dict[str, Any]]:
+    """`applications` of serveConfigV2."""
+    return [APPS[asked.app].serve(deployment) for asked, deployment in zip(service.applications, found, strict=True)]
+
+
+def process(service: Service, found: Sequence[Deployment]) -> plan.Process | None:
+    """The only application as a program, where the runtime runs it without Ray; checks saw to it that it can."""
+    folder, alone = RUNTIMES[service.runtime].model, APPS[service.applications[0].app].alone
+    if not folder or alone is None:
+        return None
+    seen = replace(found[0].model, path=folder)
+    return alone(replace(found[0], models=(seen,)))
 
 
 def serve_config(applications: list[dict[str, Any]]) -> str:

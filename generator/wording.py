@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -39,16 +39,20 @@ _MESSAGES: Mapping[str, Callable[[Any, Mapping[str, Any]], str]] = {
 def say(detail: ErrorDetails, path: Path) -> tuple[str, str]:
     """Message and hint of one error at `path`."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
-    key = visible(str(path[-1])) if path else ""
+    key, loc = visible(str(path[-1])) if path else "", detail["loc"]
     if kind == "extra_forbidden":
-        return f"unknown key `{key}`", suggest(key, known_keys(path[:-1]))
+        return f"unknown key `{key}`", suggest(key, known_keys(loc[:-1]))
     if kind == "missing":
-        return f"missing key `{key}`", purpose(path)
-    if kind == "literal_error":
-        allowed = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
+        return f"missing key `{key}`", purpose(loc)
+    if kind == "union_tag_not_found":
+        return "missing key `type`", purpose((*loc, "type"))
+    if kind in ("literal_error", "union_tag_invalid"):
+        value = context.get("tag", value)
+        listed = str(context.get("expected_tags") or context["expected"])
+        allowed = [word.strip("'") for word in listed.replace(" or ", ", ").split(", ")]
         return f"{shown(value)} is not one of {', '.join(allowed)}", suggest(str(value), allowed, listing=False)
     message = _MESSAGES[kind](value, context) if kind in _MESSAGES else _sentence(str(detail["msg"]))
-    return message, _hint(kind, value, context) or purpose(path)
+    return message, _hint(kind, value, context) or purpose(loc)
 
 
 def _hint(kind: str, value: Any, context: Mapping[str, Any]) -> str:
@@ -78,19 +82,16 @@ def shown(value: Any) -> str:
     return f"`{text[:_SHOWN]}…`" if len(text) > _SHOWN else f"`{text}`"
 
 
-def known_keys(path: Path) -> tuple[str, ...]:
-    """The keys that the language knows at `path`, empty where any key may stand."""
-    node = _node_at(path)
-    return tuple(field.alias or name for name, field in node.model_fields.items()) if node else ()
+def known_keys(loc: Path) -> tuple[str, ...]:
+    """The keys that the language knows at `loc`, empty where any key may stand."""
+    nodes = _nodes_at(loc)
+    return tuple(dict.fromkeys(field.alias or name for node in nodes for name, field in node.model_fields.items()))
 
 
-def purpose(path: Path) -> str:
-    """What the key at `path` is for, with an example; empty for what the language does not know."""
-    node = _node_at(path[:-1]) if path else None
-    for name, field in node.model_fields.items() if node else ():
-        if (field.alias or name) == path[-1]:
-            return purpose_of(field)
-    return ""
+def purpose(loc: Path) -> str:
+    """What the key at `loc` is for, with an example; empty for what the language does not know."""
+    field = next((found for node in _nodes_at(loc[:-1]) if (found := _field(node, loc[-1]))), None) if loc else None
+    return purpose_of(field) if field else ""
 
 
 def purpose_of(field: FieldInfo) -> str:
@@ -103,17 +104,30 @@ def purpose_of(field: FieldInfo) -> str:
 
 
 @lru_cache(maxsize=256)
-def _node_at(path: Path) -> type[BaseModel] | None:
-    node: type[BaseModel] | None = Spec
-    for part in path:
-        if isinstance(part, int):
-            continue
-        field = next((f for n, f in node.model_fields.items() if (f.alias or n) == part), None) if node else None
-        node = _model_in(field.annotation) if field else None
-    return node
+def _nodes_at(loc: Path) -> tuple[type[BaseModel], ...]:
+    """The mappings that may stand at `loc`, a place as pydantic names it: with the branches of unions."""
+    nodes: tuple[type[BaseModel], ...] = (Spec,)
+    for part in loc:
+        if isinstance(part, str):
+            branch = tuple(node for node in nodes if len(nodes) > 1 and _is_branch(node, part))
+            nodes = branch or tuple(
+                inner for node in nodes if (field := _field(node, part)) for inner in _models_in(field.annotation)
+            )
+    return nodes
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def _field(node: type[BaseModel], key: str | int) -> FieldInfo | None:
+    return next((field for name, field in node.model_fields.items() if (field.alias or name) == key), None)
+
+
+def _is_branch(node: type[BaseModel], tag: str) -> bool:
+    """Whether a union is this mapping where its `type` is `tag`."""
+    kind = _field(node, "type")
+    return kind is not None and get_args(kind.annotation) == (tag,)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for argument in get_args(annotation) if (found := _model_in(argument))), None)
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

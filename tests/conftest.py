@@ -62,11 +62,21 @@ def load_script(path: Path) -> ModuleType:
 @pytest.fixture(scope="session")
 def helm(tools: ModuleType) -> Path:
     """A real helm: `MODELYARD_HELM`, PATH, `.cache/tools`, `.cache/bin`. Without one the test fails."""
-    found: Path | None = tools.find("helm")
-    if found is None:
-        minimum = tools.dotted(tools.MINIMUM["helm"])
-        pytest.fail(f"no helm {minimum} or newer: run `python .ci/tools.py`", pytrace=False)
-    return found
+    return found(tools, "helm")
+
+
+@pytest.fixture(scope="session")
+def kubectl(tools: ModuleType) -> Path:
+    """A real kubectl, found as helm is; no cluster is needed for what tests do with it."""
+    return found(tools, "kubectl")
+
+
+def found(tools: ModuleType, name: str) -> Path:
+    path: Path | None = tools.find(name)
+    if path is None:
+        minimum = tools.dotted(tools.MINIMUM[name])
+        pytest.fail(f"no {name} {minimum} or newer: run `python .ci/tools.py`", pytrace=False)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from generator import naming
 from generator.catalog import RAY_GPU, Accelerator
+from generator.plan import Process
 
 # The next requests wait at the replica, so that they join the batch at once; the ones after them in Serve's queue.
 ONGOING_PER_SLOT = 2
@@ -33,7 +35,8 @@ class Deployment:
 
     `cpus` in cores and `memory` in bytes are those of one replica, lengths are in tokens; `working_dir` is the URI
     of the zip, empty without one. `models` are several for a router only. A replica has so many `accelerators`, of the
-    kind `accelerator`; without it, it runs on CPUs.
+    kind `accelerator`; without it, it runs on CPUs. `group` is the worker group whose pods it has to be on, empty where
+    there is one only.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Deployment:
     prompt: str | None = None
     ray_version: str = "2.60.0"
     accelerator: Accelerator | None = None
+    group: str = ""
 
     @property
     def model(self) -> Served:
@@ -77,7 +81,7 @@ class App:
     `packages` are its folders under serving/, none when Ray brings the code; `image` maps "runs on an accelerator" to
     the role of its image (catalog.RAY_IMAGE_ROLES), where the accelerator has none of its own; `serve` makes its entry
     of `applications:`. Of the fields that not every application knows (`OWN_FIELDS`) it must have those in `needs` and
-    may have those in `takes`.
+    may have those in `takes`. `alone` makes the program that it is without Ray, none where it needs Ray.
     `one_window`: prompt and answer share the context length. `suits_all`: serves any model that generates text, from
     the fields which a form asks for.
     """
@@ -88,6 +92,7 @@ class App:
     needs_accelerator: bool
     max_accelerators: int
     serve: Callable[[Deployment], dict[str, Any]]
+    alone: Callable[[Deployment], Process] | None = None
     needs: frozenset[str] = frozenset({"model"})
     takes: frozenset[str] = frozenset()
     helpers: tuple[Helper, ...] = ()
@@ -122,6 +127,7 @@ def replica(deployment: Deployment, name: str, env: Mapping[str, str] | None = N
     actor: dict[str, Any] = {"num_cpus": number(deployment.cpus), **devices(deployment)}
     if deployment.memory is not None:
         actor["memory"] = deployment.memory
+    actor |= placed(deployment)
     if env is not None:
         actor["runtime_env"] = {"env_vars": dict(env)}
     return {
@@ -144,7 +150,7 @@ def helper(deployment: Deployment, row: Helper, user_config: Mapping[str, Any]) 
         **queue(deployment, deployment.concurrency * QUEUE_PER_SLOT),
         "user_config": dict(user_config),
         **lifetime(deployment),
-        "ray_actor_options": {"num_cpus": number(row.cpus), "memory": row.memory},
+        "ray_actor_options": {"num_cpus": number(row.cpus), "memory": row.memory, **placed(deployment)},
     }
 
 
@@ -211,6 +217,16 @@ def devices(deployment: Deployment) -> dict[str, Any]:
     if deployment.accelerator.ray == RAY_GPU:
         return {"num_gpus": deployment.accelerators}
     return {"resources": {deployment.accelerator.ray: deployment.accelerators}}
+
+
+def placed(deployment: Deployment) -> dict[str, Any]:
+    """How an actor asks for the pods of its group: KubeRay makes Ray labels of a group's `labels` (1.5 and later)."""
+    return {"label_selector": selector(deployment)} if deployment.group else {}
+
+
+def selector(deployment: Deployment) -> dict[str, str]:
+    """Ray labels of its group; Ray 2.60 takes keys with a prefix as Kubernetes does (ray/_private/label_utils.py)."""
+    return {naming.GROUP_LABEL: deployment.group}
 
 
 def image_role(app: App, accelerator: Accelerator | None) -> str:

@@ -7,14 +7,19 @@ each rank a bundle, and reads the engine's configuration in a task that asks for
 asked for by the replica's own actor, in one bundle with neither: Ray takes that for CPUs, starts no such task, and
 leaves the executor to vLLM's platform, which runs all cores in one process (vllm-neuron, optimum-neuron). Ray tells
 the actor which cores are its own (NEURON_RT_VISIBLE_CORES), and the engine's process inherits it.
+
+A replica goes where its bundles go, so these name the worker group; the ingress in front of it is an actor without.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from generator.apps.base import App, Deployment, devices, drain, scaling
+from generator import naming
+from generator.apps.base import App, Deployment, devices, drain, placed, scaling, selector
 from generator.catalog import RAY_GPU
+from generator.plan import Process
 
 
 def serve(deployment: Deployment) -> dict[str, Any]:
@@ -29,8 +34,35 @@ def serve(deployment: Deployment) -> dict[str, Any]:
         "route_prefix": deployment.route,
         "import_path": "ray.serve.llm:build_openai_app",
         "runtime_env": {"env_vars": {**_compiled(deployment), "HF_HUB_OFFLINE": "1"}},
-        "args": {"llm_configs": [config]},
+        "args": {"llm_configs": [config], **_ingress(deployment)},
     }
+
+
+def alone(deployment: Deployment) -> Process:
+    """vLLM's own server (vllm/entrypoints/openai/api_server.py), with the options that Ray would give its engine.
+
+    `--root-path` is FastAPI's: routes answer below it, and at the root as well.
+    """
+    options = {"model": deployment.model.path, "served-model-name": deployment.model.name}
+    options |= {"port": str(naming.KSERVE_PORT)} | ({"root-path": deployment.route} if deployment.route != "/" else {})
+    for name, value in _engine(deployment).items():
+        options[name.replace("_", "-")] = json.dumps(value) if isinstance(value, dict) else str(value)
+    parallel = deployment.accelerators > 1
+    if parallel:
+        options["distributed-executor-backend"] = "mp"  # Ray is in the image, and no Ray cluster here
+    words = (word for name, value in options.items() for word in (f"--{name}", value))
+    return Process(
+        command=("python", "-m", "vllm.entrypoints.openai.api_server", *words),
+        env={
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_CACHE_ROOT": "/tmp/vllm/cache",  # noqa: S108  an emptyDir of the pod's own
+            "VLLM_CONFIG_ROOT": "/tmp/vllm/config",  # noqa: S108
+            "VLLM_NO_USAGE_STATS": "1",
+        },
+        health="/health",
+        drain=drain(deployment.max_tokens),
+        shares=parallel,
+    )
 
 
 def _engine(deployment: Deployment) -> dict[str, Any]:
@@ -53,7 +85,13 @@ def _deployment(deployment: Deployment) -> dict[str, Any]:
         "max_ongoing_requests": deployment.concurrency,
         "graceful_shutdown_timeout_s": drain(deployment.max_tokens),
     }
+    if deployment.group:
+        config["placement_group_bundle_label_selector"] = [selector(deployment)]
     return config if _plans_itself(deployment) else config | {"ray_actor_options": devices(deployment)}
+
+
+def _ingress(deployment: Deployment) -> dict[str, Any]:
+    return {"ingress_deployment_config": {"ray_actor_options": placed(deployment)}} if deployment.group else {}
 
 
 def _placement(deployment: Deployment) -> dict[str, Any]:
@@ -81,4 +119,5 @@ APP = App(
     needs_accelerator=True,
     max_accelerators=64,
     serve=serve,
+    alone=alone,
 )

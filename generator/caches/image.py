@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from generator import naming
 from generator.caches.base import CacheKind
 from generator.plan import Baked, Cache, Model, Platform, Service
 
@@ -29,7 +30,7 @@ def volume(service: Service) -> Mapping[str, Any]:
 
 
 def addresses(platform: Platform, model: Model) -> tuple[str, ...]:
-    return (f"{baked(model.cache).repository}/<service>:{model.path}",)
+    return (f"{naming.image_repository(baked(model.cache).repository, '<service>')}, {model.path}",)
 
 
 KIND = CacheKind(type="image", target=target, mounts=mounts, volume=volume, addresses=addresses, staged=False)

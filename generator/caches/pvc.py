@@ -38,8 +38,12 @@ def target(model: Model) -> Mapping[str, Any]:
     }
 
 
+def read_by(service: Service) -> tuple[Model, ...]:
+    """The models of the service, each once."""
+    return tuple({model.name: model for application in service.applications for model in application.models}.values())
+
+
 def mounts(service: Service) -> list[dict[str, Any]]:
-    models = {model.name: model for application in service.applications for model in application.models}
     return [
         {
             "name": f"model-{index}",
@@ -47,8 +51,12 @@ def mounts(service: Service) -> list[dict[str, Any]]:
             "subPath": model.key,
             "mountPath": model.path,
         }
-        for index, model in enumerate(models.values())
+        for index, model in enumerate(read_by(service))
     ]
+
+
+def labels(service: Service) -> Mapping[str, str]:
+    return {naming.claim_label(naming.claim(model.name, model.commit)): "" for model in read_by(service)}
 
 
 def volume(service: Service) -> Mapping[str, Any]:
@@ -65,5 +73,6 @@ KIND = CacheKind(
     mounts=mounts,
     volume=volume,
     addresses=addresses,
+    labels=labels,
     runtimes=frozenset({"ray", "kserve"}),
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import urlsplit
 
 from generator import naming
 from generator.caches.base import CacheKind
-from generator.plan import Bucket, Cache, Model, Platform, Service
+from generator.plan import Bucket, Cache, Model, Platform, S3Server, Service
 
 
 def bucket(cache: Cache) -> Bucket:
@@ -55,6 +56,18 @@ def _regions(cache: Bucket) -> Mapping[str, Any]:
 
 def _server(cache: Bucket) -> Mapping[str, Any]:
     return {"server": asdict(cache.server)} if cache.server else {}
+
+
+def port(server: S3Server) -> int:
+    """TCP port of the server's endpoint."""
+    address = urlsplit(server.endpoint)
+    return address.port or (443 if address.scheme == "https" else 80)
+
+
+def namespace(server: S3Server) -> str | None:
+    """Namespace of a Service of the cluster itself, by its DNS name; None for a server elsewhere."""
+    name = (urlsplit(server.endpoint).hostname or "").removesuffix(".cluster.local").split(".")
+    return name[1] if len(name) == 3 and name[2] == "svc" else None
 
 
 KIND = CacheKind(type="s3", target=target, mounts=mounts, volume=volume, addresses=addresses, graph=True)

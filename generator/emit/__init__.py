@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from generator.assets import Assets
-from generator.emit import argocd, backstage, catalogue, charts, graphs, monitoring, nodepools, serve, terraform
+from generator.emit import argocd, backstage, catalogue, charts, graphs, images, monitoring, nodepools, serve, terraform
 from generator.plan import Plan
 
 Emitter = Callable[[Plan, Assets], Iterator[tuple[str, bytes]]]
@@ -18,6 +18,7 @@ EMITTERS: Mapping[str, Emitter] = MappingProxyType(
         "charts": charts.emit,
         "kro": graphs.emit,
         "serve": serve.emit,
+        "images": images.emit,
         "monitoring": monitoring.emit,
         "nodepools": nodepools.emit,
         "terraform": terraform.emit,

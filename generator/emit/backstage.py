@@ -113,7 +113,7 @@ def _service_page(plan: Plan) -> dict[str, Any]:
                 "pattern": _NAME,
                 "maxLength": naming.SERVICE_NAME.characters,
                 # ajv and jsonschema refuse an empty enum.
-                **({"not": {"enum": [service.name for service in plan.services]}} if plan.services else {}),
+                **({"not": {"enum": [service.name for service in plan.named]}} if plan.named else {}),
                 "ui:autofocus": True,
             },
             "title": {"title": "Title", "type": "string", "pattern": _TEXT, "maxLength": 1000},
@@ -264,7 +264,7 @@ def entities(plan: Plan, owner: str) -> Iterator[dict[str, Any]]:
     """The Location of the template, so that this file is all to register; each model and each service."""
     yield _entity("Location", {"name": "modelyard"}, {"targets": ["./template.yaml"]})
     yield from (_resource(model, owner) for model in plan.models)
-    yield from (_component(service, owner, plan.platform.namespace) for service in plan.services)
+    yield from (_component(service, owner, plan.platform.namespace) for service in plan.named)
 
 
 def _entity(kind: str, metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
         for cluster in stagings.clusters(plan, row.way):
             yield (
                 staging_values_path(cluster.name, row),
-                dump(row.values(plan, plan.staged(cluster.name, row.way), digest)),
+                dump(row.values(plan, cluster, plan.staged(cluster.name, row.way), digest)),
             )
     for cluster in plan.clusters:
         for service in plan.services_on(cluster.name):

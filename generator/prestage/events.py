@@ -152,6 +152,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "damaged": lambda f: f"{f['path']}: {f['reason']}",
     "warning": lambda f: f"warning: {f['reason']}",
     "waiting": lambda f: f["reason"],
+    "ready": lambda f: f"{f['model']} is complete: {f['files']} files, {amount(f['bytes'])} at {f['target']}",
     "planned": lambda f: (
         f"{f['action']}  {amount(f['size']):>10}  {f['path']}" + (f"  {f['reason']}" if f["reason"] else "")
     ),

@@ -62,7 +62,7 @@ class Bucket:
     """Thread-safe. Methods raise what `s3faults.explained` makes of a refusal."""
 
     def __init__(self, name: str, settings: Settings) -> None:
-        self.name = name
+        self.name, self._aws = name, settings.endpoint_url is None
         config = Config(
             retries={"total_max_attempts": 1},
             connect_timeout=SEND,
@@ -83,7 +83,7 @@ class Bucket:
 
     @contextmanager
     def _asked(self) -> Iterator[None]:
-        with explained(self.name):
+        with explained(self.name, aws=self._aws):
             yield
 
     def get(self, key: str) -> Got | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore import exceptions as aws
+from botocore import exceptions as aws_errors
 
 from generator.prestage.exits import PrestageExit
 from generator.prestage.faults import Exists, PrestageError, Transient, UploadGone, mismatch
@@ -38,20 +38,30 @@ _GONE = frozenset(("NoSuchUpload", "InvalidPart", "InvalidPartOrder"))
 _OTHER_BYTES = frozenset(("BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"))
 _FULL = frozenset(("InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "TooManyBuckets"))
 _ROLE = "the role of the ServiceAccount needs what rendered/terraform grants the writer; check the Pod Identity"
+_KEYS = "the keys need the right to list, read and write the bucket; check the Secret that AWS_ACCESS_KEY_ID is from"
 
 
 @contextmanager
-def explained(bucket: str) -> Iterator[None]:
-    """Turns what botocore raises inside the block into Transient, UploadGone, Exists or PrestageError."""
+def explained(bucket: str, *, aws: bool = True) -> Iterator[None]:
+    """Turns what botocore raises inside the block into Transient, UploadGone, Exists or PrestageError.
+
+    `aws`: whether the server is AWS's; hints for another speak of its keys, not of roles.
+    """
     try:
         yield
-    except aws.ClientError as error:
-        raise _refusal(error, bucket) from error
-    except (aws.NoCredentialsError, aws.PartialCredentialsError) as error:
-        raise PrestageError(PrestageExit.STORAGE, f"no credentials for s3://{bucket}", _ROLE) from error
-    except (aws.ParamValidationError, aws.NoRegionError, aws.InvalidRegionError, aws.ProfileNotFound) as error:
+    except aws_errors.ClientError as error:
+        raise _refusal(error, bucket, aws=aws) from error
+    except (aws_errors.NoCredentialsError, aws_errors.PartialCredentialsError) as error:
+        said, hint = f"no credentials for s3://{bucket}", _ROLE if aws else _KEYS
+        raise PrestageError(PrestageExit.STORAGE, said, hint) from error
+    except (
+        aws_errors.ParamValidationError,
+        aws_errors.NoRegionError,
+        aws_errors.InvalidRegionError,
+        aws_errors.ProfileNotFound,
+    ) as error:
         raise PrestageError(PrestageExit.PLAN, str(error), "check AWS_REGION and the other AWS_* settings") from error
-    except (aws.BotoCoreError, OSError) as error:
+    except (aws_errors.BotoCoreError, OSError) as error:
         raise Transient(f"s3://{bucket}: {str(error) or type(error).__name__}") from error
     except (KeyError, TypeError, AttributeError) as error:  # an answer that was cut inside its head
         raise Transient(f"s3://{bucket} does not answer as S3 does: {error!r}") from error
@@ -59,7 +69,7 @@ def explained(bucket: str) -> Iterator[None]:
         raise PrestageError(PrestageExit.PLAN, f"s3://{bucket}: {error}", "check AWS_ENDPOINT_URL") from error
 
 
-def _refusal(error: aws.ClientError, bucket: str) -> Exception:
+def _refusal(error: aws_errors.ClientError, bucket: str, *, aws: bool) -> Exception:
     facts = error.response.get("Error", {})
     code = str(facts.get("Code", ""))
     meta = error.response.get("ResponseMetadata", {})
@@ -76,13 +86,18 @@ def _refusal(error: aws.ClientError, bucket: str) -> Exception:
     if code in _PASSING or status in (408, 409, 429) or status >= 500 or status < 300:
         return Transient(said, after=retry_after(meta.get("HTTPHeaders", {}).get("retry-after")))
     if code == str(status):  # an answer without a body, as to HEAD: an expired token looks like a missing right
-        return Transient(said, exit=PrestageExit.STORAGE, hint=_hint(code, status))
-    return PrestageError(PrestageExit.STORAGE, f"{said}: {facts.get('Message', '')}".rstrip(": "), _hint(code, status))
+        return Transient(said, exit=PrestageExit.STORAGE, hint=_hint(code, status, aws=aws))
+    reason = f"{said}: {facts.get('Message', '')}".rstrip(": ")
+    return PrestageError(PrestageExit.STORAGE, reason, _hint(code, status, aws=aws))
 
 
-def _hint(code: str, status: int) -> str:
+def _hint(code: str, status: int, *, aws: bool) -> str:
+    if code == "NoSuchBucket" and not aws:
+        return "make the bucket on the server, or correct its name"
     if code == "NoSuchBucket":
         return "apply rendered/terraform, or check the bucket's name in the cluster's annotations"
     if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "301"):
         return "the bucket is in another region: check AWS_REGION"
-    return _ROLE if status in (401, 403) else "check the bucket and AWS_ENDPOINT_URL"
+    if status in (401, 403):
+        return _ROLE if aws else _KEYS
+    return "check the bucket and AWS_ENDPOINT_URL"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from generator.providers import azure
 from generator.providers.base import Provider
 
 _PROBE = {"service.beta.kubernetes.io/azure-load-balancer-health-probe-request-path": "/-/healthz"}
@@ -10,4 +11,6 @@ PROVIDER = Provider(
     name="aks",
     internal={**_PROBE, "service.beta.kubernetes.io/azure-load-balancer-internal": "true"},
     public=_PROBE,
+    labels_nodes=True,
+    unfit=azure.unfit,
 )

@@ -104,3 +104,18 @@ def fits(size: Size, limits: Mapping[str, str], accelerator: str | None) -> int:
 def nodes(size: Size, pods: Iterable[tuple[Mapping[str, str], int]], accelerator: str | None) -> int:
     """How many nodes of the size hold `(limits, count)` pods, each kind of pod on nodes of its own."""
     return sum(-(-count // max(1, fits(size, limits, accelerator))) for limits, count in pods)
+
+
+def unfit(limits: Mapping[str, str], accelerator: str | None) -> tuple[str, str]:
+    """Why no virtual machine holds such a pod, and what to do; empty where one does."""
+    if accelerator is not None and unavailable(accelerator):
+        return f"Azure has no {accelerator}", f"one of {', '.join(sorted(GPU_SIZES))}"
+    if smallest(limits, accelerator) is not None:
+        return "", ""
+    most = largest(accelerator)
+    devices = f"{most.devices} devices, " if accelerator is not None else ""
+    message = f"no virtual machine of ours for AKS holds a pod with {limits['cpu']} CPUs and {limits['memory']}"
+    return (
+        message,
+        f"the largest, {most.name}, has {devices}{most.cpus} CPUs and {most.memory} GiB, AKS's share included",
+    )

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+Unfit = Callable[[Mapping[str, str], str | None], tuple[str, str]]
+"""Why no machine of the provider holds a pod with these limits and accelerator, and what to do; empty where one does,
+or where nobody can say."""
+
+
+def anything_fits(limits: Mapping[str, str], accelerator: str | None) -> tuple[str, str]:
+    return "", ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +21,9 @@ class Provider:
     `bridge_keys`: annotations of the cluster's Secret that exist there. `services_by` and `addons` stand where
     models.yaml has none. `identity`: where pods get credentials of the cloud, as CIDR. `uid`: the user of pods, None
     where the platform assigns one to each namespace. `internal`: annotations that keep a LoadBalancer inside of the
-    network, None where nobody can say,
-    `public` are those of one that is open.
+    network, None where nobody can say, `public` are those of one that is open. `dns`: namespace and port of the pods
+    that resolve names, and `api_port` where the API server listens: a NetworkPolicy has to let them through.
+    `labels_nodes`: whether its Terraform labels nodes with their accelerator.
     """
 
     name: str
@@ -23,5 +32,9 @@ class Provider:
     addons: tuple[str, ...] = ("kuberay-operator",)
     identity: tuple[str, ...] = ()
     uid: int | None = 1000
+    dns: tuple[str, int] = ("kube-system", 53)
+    api_port: int = 443
     internal: Mapping[str, str] | None = None
     public: Mapping[str, str] = field(default_factory=dict)
+    labels_nodes: bool = False
+    unfit: Unfit = anything_fits

@@ -21,11 +21,12 @@ _SHOWN = 500  # characters of a refusal
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of the application at `url`, which has no slash at its end."""
+    """What is asked of the application at `url`, which has no slash at its end; `hear` gets the answer as it comes."""
 
     url: str
     prompt: str
     max_tokens: int
+    hear: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,17 @@ class _Refused(Exception):
         self.status = status
 
 
-def ask(application: Mapping[str, Any], question: Question) -> Answer:
-    """Asks the application as its row says. Raises UserError with the application's words."""
+def ask(
+    name: str, import_path: str, question: Question, hint: str = "-v shows what was changed for this machine"
+) -> Answer:
+    """Asks the application as its row says. Raises UserError with the application's words, or with `hint`."""
     try:
-        return how(str(application["import_path"]))(question)
+        return how(import_path)(question)
     except _Refused as error:
-        raise UserError.of(f"application `{application['name']}` answers {error}") from error
+        raise UserError.of(f"application `{name}` answers {error}") from error
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        message = f"application `{application['name']}` gives no answer: {error!r}"
-        raise UserError.of(message, hint="-v shows what was changed for this machine") from error
+        message = f"application `{name}` gives no answer: {error!r}"
+        raise UserError.of(message, hint=hint) from error
 
 
 def how(import_path: str) -> Asks:
@@ -133,6 +136,7 @@ def _chat(question: Question, model: str) -> Answer:
                 if piece and first is None:
                     first = time.monotonic() - started
                 text += piece
+                question.hear(piece)
                 finish = choice.get("finish_reason") or finish
     seconds = time.monotonic() - started
     return Answer(

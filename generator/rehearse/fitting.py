@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from generator.errors import Path, dotted
-from generator.rehearse.work import Work, moved
+from generator.errors import Path, UserError, dotted
+from generator.rehearse.work import moved
+from generator.suggest import suggest
 
 LOOPBACK = "127.0.0.1"
 VLLM = "ray.serve.llm"
+# Ray 2.60: labels of the node for a replica, and for the bundles of its placement group.
+_LABELS = ("label_selector", "fallback_strategy")
+_BUNDLE_LABELS = ("placement_group_bundle_label_selector", "placement_group_fallback_strategy")
 _NAMES = ("name", "route_prefix", "import_path")  # never a path of a pod
 
 
@@ -24,6 +28,18 @@ class Machine:
     gpus: int = 0
     vllm: bool = False
     memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A Serve configuration without what this machine cannot run.
+
+    `left` says why, by application; `fault` is why nothing is left, empty where something is.
+    """
+
+    serve: Mapping[str, Any]
+    left: Mapping[str, str]
+    fault: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,45 +62,68 @@ class Fitted:
     memory: int
 
 
-def unfit(serve: Mapping[str, Any], machine: Machine) -> str:
-    """Why this machine cannot run the configuration; empty where it can."""
-    for application in serve["applications"]:
-        llm = str(application["import_path"]).startswith(VLLM)
-        gpus = sum(_replicas(d) * d.get("ray_actor_options", {}).get("num_gpus", 0) for d in _deployments(application))
-        special = [
-            name for d in _deployments(application) for name in d.get("ray_actor_options", {}).get("resources", ())
-        ]
-        if special:
-            return f"needs {special[0]} devices, which cannot be rehearsed"
-        if (llm or gpus) and not machine.gpus:
-            return "needs a GPU, and this machine has none"
-        if gpus > machine.gpus:
-            return f"needs {gpus:g} GPUs, and this machine has {machine.gpus}"
-        if llm and not machine.vllm:
-            return "needs vLLM, which is not installed here"
+def part(serve: Mapping[str, Any], machine: Machine, names: Sequence[str] = ()) -> Part:
+    """The applications that this machine can run; of those in `names`, where there are any, all or none.
+
+    Raises UserError for a name that no application has.
+    """
+    applications = {str(application["name"]): application for application in serve["applications"]}
+    if unknown := [name for name in names if name not in applications]:
+        message = f"the service has no application `{unknown[0]}`"
+        raise UserError.of(message, hint=suggest(unknown[0], sorted(applications)))
+    reasons = {name: unfit(application, machine) for name, application in applications.items()}
+    faults = {name: reason for name, reason in reasons.items() if reason and (not names or name in names)}
+    chosen = [name for name in applications if (name in names if names else not reasons[name])]
+    if not chosen or (names and faults):
+        return Part(serve, {}, next(iter(faults.values()), "has no application"))
+    return Part({**serve, "applications": [applications[name] for name in chosen]}, faults, "")
+
+
+def unfit(application: Mapping[str, Any], machine: Machine) -> str:
+    """Why this machine cannot run the application; empty where it can."""
+    llm = str(application["import_path"]).startswith(VLLM)
+    options = [(_replicas(d), d.get("ray_actor_options", {})) for d in _deployments(application)]
+    gpus = sum(replicas * given.get("num_gpus", 0) for replicas, given in options)
+    special = [name for _, given in options for name in given.get("resources", ())]
+    if special:
+        return f"needs {special[0]} devices, which cannot be rehearsed"
+    if (llm or gpus) and not machine.gpus:
+        return "needs a GPU, and this machine has none"
+    if gpus > machine.gpus:
+        return f"needs {gpus:g} GPUs, and this machine has {machine.gpus}"
+    if llm and not machine.vllm:
+        return "needs vLLM, which is not installed here"
     return ""
 
 
 def fit(
-    work: Work,
+    serve: Mapping[str, Any],
     machine: Machine,
     folders: Mapping[str, str],
     codes: Mapping[str, str],
     port: int,
     context: int | None,
 ) -> Fitted:
-    """`folders` stand for the pods' mounts, `codes` are the URIs of the tree's zips by name.
+    """serveConfigV2 for this machine. `folders` stand for the pods' mounts, `codes` are the URIs of the zips by name.
 
     `context` is what a stand-in model can, in tokens; None where there is none.
     """
-    serve = copy.deepcopy(dict(work.serve))
-    changes = [*_addresses(serve, port), *_paths(serve, folders), *_fetched(serve, codes)]
+    own = copy.deepcopy(dict(serve))
+    changes = [*_addresses(own, port), *_paths(own, folders), *_fetched(own, codes)]
     if context is not None:
-        changes += _context(serve, context)
-    changes += _smallest(serve)
-    if _cpus(serve) > machine.cores or _memory(serve) > machine.memory:
-        changes += _single(serve)
-    return Fitted(serve, tuple(changes), math.ceil(_cpus(serve)), _memory(serve))
+        changes += _context(own, context)
+    changes += [*_unlabelled(own), *_smallest(own)]
+    if _cpus(own) > machine.cores or _memory(own) > machine.memory:
+        changes += _single(own)
+    return Fitted(own, tuple(changes), math.ceil(_cpus(own)), _memory(own))
+
+
+def one_each(applications: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The applications with one replica of each deployment."""
+    own: dict[str, Any] = {"applications": copy.deepcopy([dict(application) for application in applications])}
+    for _ in (*_smallest(own), *_single(own)):
+        pass
+    return list(own["applications"])
 
 
 def _addresses(serve: dict[str, Any], port: int) -> Iterator[Change]:
@@ -122,15 +161,31 @@ def _context(serve: dict[str, Any], context: int) -> Iterator[Change]:
             holder[key] = str(context)
 
 
+def _unlabelled(serve: dict[str, Any]) -> Iterator[Change]:
+    """Labels of nodes tell worker groups apart; this machine is one node, and has none of them."""
+    for deployment, place in _all_deployments(serve):
+        options = deployment.get("ray_actor_options", {})
+        for holder, keys, where in (
+            (options, _LABELS, (*place, "ray_actor_options")),
+            (deployment, _BUNDLE_LABELS, place),
+        ):
+            for key in keys:
+                if key in holder:
+                    yield Change(dotted((*where, key)), holder.pop(key), None, "one node stands for every group")
+
+
 def _smallest(serve: dict[str, Any]) -> Iterator[Change]:
-    """No replica is added while the rehearsal asks."""
+    """No replica is added while the rehearsal asks, and one is there before."""
     for deployment, place in _all_deployments(serve):
         scaling = deployment.get("autoscaling_config")
-        if scaling and scaling.get("max_replicas", 1) > (fewest := max(1, scaling.get("min_replicas", 1))):
-            where = (*place, "autoscaling_config", "max_replicas")
-            yield Change(dotted(where), scaling["max_replicas"], fewest, "the fewest replicas")
-            scaling |= {"min_replicas": fewest, "max_replicas": fewest}
-            scaling.pop("initial_replicas", None)
+        if not scaling:
+            continue
+        fewest = max(1, scaling.get("min_replicas", 1))
+        for key in ("min_replicas", "max_replicas"):
+            if (was := scaling.get(key, 1)) != fewest:
+                yield Change(dotted((*place, "autoscaling_config", key)), was, fewest, "the fewest replicas")
+            scaling[key] = fewest
+        scaling.pop("initial_replicas", None)
 
 
 def _single(serve: dict[str, Any]) -> Iterator[Change]:

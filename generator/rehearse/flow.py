@@ -6,34 +6,26 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from generator.errors import UserError
-from generator.quantities import gibibytes
-from generator.rehearse import asking, deployed, fitting, processes, raycluster, staging, standins
+from generator.rehearse import asking, deployed, fitting, onkserve, onray, processes, raycluster, staging, standins
 from generator.rehearse.asking import Answer, Question
 from generator.rehearse.deployed import Deployed
-from generator.rehearse.fitting import Change, Fitted, Machine
+from generator.rehearse.fitting import Change, Machine
 from generator.rehearse.hub import Hub
+from generator.rehearse.inference import Inference, inference, unfit
+from generator.rehearse.served import Say, Served, Voice
 from generator.rehearse.staging import Staged
 from generator.rehearse.standins import StandIn
-from generator.rehearse.work import Job, Work, moved, named, work
+from generator.rehearse.work import Job, Work, named, narrowed, work
 from generator.suggest import suggest
 
+Task = Work | Inference
 _TRANSLATES = "translation"  # the package whose models are not text generators
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """`say` hears what happens, `detail` what only -v shows."""
-
-    say: Say
-    detail: Say
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +33,14 @@ class Wanted:
     """The words on the command line. `folders` are model folders by model, "" for every other model."""
 
     tree: Path
-    helm: str
+    helm: str | None  # the program; only a cluster with Argo CD needs it
     prompt: str
     max_tokens: int
     patience: float  # seconds until every application has to run
     service: str | None = None
     cluster: str | None = None
     demo: str | None = None
+    applications: tuple[str, ...] = ()  # of the service; empty: all that this machine can run
     folders: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -63,16 +56,18 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a rehearsal has shown. `ray` and `running` are seconds until each was ready; `serving` tells of now."""
+    """What a rehearsal has shown. `left` are applications that this machine cannot run, and why; for the rest see
+    `Served`."""
 
     place: deployed.Place
     staged: tuple[Staged, ...]
     store: str
-    ray: float
+    ray: float | None
     running: float
     asked: tuple[Asked, ...]
     changes: tuple[Change, ...]
     facts: Mapping[str, str]
+    left: Mapping[str, str]
     serving: Callable[[], bool]
 
 
@@ -86,37 +81,21 @@ def rehearsed(wanted: Wanted, voice: Voice) -> Iterator[Outcome]:
     with processes.interruptible(), ExitStack() as stack:
         scratch = Path(tempfile.mkdtemp(prefix="modelyard-rehearsal-"))
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-        found, what = _chosen(wanted, machine)
-        _tell(found, what, machine, voice.say)
+        found, what, left = _chosen(wanted, machine)
+        _tell(found, what, left, voice.say)
         stand_ins = _stand_ins(wanted, what, scratch, voice.say)
-        shown = staging.folders(what.pods.mounts, scratch / "pod")
+        shown = staging.folders(what.pods.mounts, scratch / "pod", scratch / staging.CLAIMS)
         store, staged = _staged(what, stand_ins, shown, scratch, voice.say)
-        (port,) = processes.free_ports(1)
         context = min((s.context for s in stand_ins.values() if s.context), default=None)
         codes = {path.name: path.absolute().as_uri() for path in wanted.tree.glob("serve/*.zip")}
-        fitted = fitting.fit(what, machine, shown, codes, port, context)
-        _tell_changes(fitted, machine, voice)
-        environment = {name: moved(value, shown) for name, value in what.pods.environment.items()}
-        environment["TMPDIR"] = moved("/tmp", shown)  # noqa: S108  the pods'
-        voice.say(f"starting Ray {raycluster.version()}")
-        cpus = max(fitted.cpus, machine.cores)
-        ray = stack.enter_context(raycluster.head(cpus, fitted.memory, environment))
-        raycluster.deploy(ray, fitted.serve)
-        names = [str(application["name"]) for application in fitted.serve["applications"]]
-        voice.say(f"serving {', '.join(names)}")
-        running = raycluster.wait_until_running(ray, names, wanted.patience, voice.say, voice.detail)
-        asked = tuple(_asked(fitted, port, wanted, voice.say))
-        yield Outcome(
-            found.place,
-            staged,
-            store,
-            ray.seconds,
-            running,
-            asked,
-            fitted.changes,
-            found.facts,
-            lambda: ray.process.poll() is None,
-        )
+        if isinstance(what, Inference):
+            serving = onkserve.served(what, shown, scratch, context, wanted.patience, voice)
+        else:
+            serving = onray.served(what, machine, shown, codes, context, wanted.patience, voice)
+        served = stack.enter_context(serving)
+        asked = tuple(_asked(served, wanted, voice.say))
+        times = served.ray, served.running
+        yield Outcome(found.place, staged, store, *times, asked, served.changes, found.facts, left, served.alive)
 
 
 def this_machine() -> Machine:
@@ -127,43 +106,49 @@ def this_machine() -> Machine:
     return Machine(cores, gpus, importlib.util.find_spec("vllm") is not None, memory)
 
 
-def _chosen(wanted: Wanted, machine: Machine) -> tuple[Deployed, Work]:
-    """The service that was named, else the first one that this machine can run. Raises UserError."""
+def _chosen(wanted: Wanted, machine: Machine) -> tuple[Deployed, Task, Mapping[str, str]]:
+    """The service that was named, else the first one that this machine can run; and what of it is left out.
+
+    Raises UserError.
+    """
     places = deployed.chosen(deployed.places(wanted.tree), wanted.service, wanted.cluster, wanted.tree)
-    unfit: dict[str, str] = {}
+    faults: dict[str, str] = {}
     for place in places:
         found = deployed.deploy(wanted.tree, place, wanted.helm)
-        what = work(found)
-        fault = fitting.unfit(what.serve, machine)
+        what, left, fault = _part(found, machine, wanted.applications)
         if not fault:
-            return found, what
-        unfit[place.service] = fault
-    message = "; ".join(f"service `{service}` {fault}" for service, fault in unfit.items())
+            return found, what, left
+        faults[place.service] = fault
+    message = "; ".join(f"service `{service}` {fault}" for service, fault in faults.items())
     raise UserError.of(message, hint="name a service on CPUs, or rehearse on a machine that has what it takes")
 
 
-def _tell(found: Deployed, what: Work, machine: Machine, say: Say) -> None:
+def _part(found: Deployed, machine: Machine, names: Sequence[str]) -> tuple[Task, Mapping[str, str], str]:
+    """What this machine can run of a service, what it leaves out and why, and why it can run nothing."""
+    service = found.place.service
+    if any(item["kind"] == "InferenceService" and item["metadata"]["name"] == service for item in found.objects):
+        if names:
+            message = f"--application: service `{service}` runs on KServe, which serves one application"
+            raise UserError.of(message, hint="leave the option out")
+        server = inference(found)
+        return server, {}, unfit(server, machine)
+    what = work(found)
+    part = fitting.part(what.serve, machine, names)
+    return narrowed(what, part.serve), part.left, part.fault
+
+
+def _tell(found: Deployed, what: Task, left: Mapping[str, str], say: Say) -> None:
     facts = "".join(f", {name} {value}" for name, value in sorted(found.facts.items()))
     say(
         f"service {found.place.service} of cluster {found.place.cluster}" + (f", made up: {facts[2:]}" if facts else "")
     )
-    if what.ray_version and what.ray_version != raycluster.version():
+    for name, reason in left.items():
+        say(f"without application {name}: it {reason}")
+    if isinstance(what, Work) and what.ray_version not in ("", raycluster.version()):
         say(f"the cluster's image has Ray {what.ray_version}, this machine has {raycluster.version()}")
 
 
-def _tell_changes(fitted: Fitted, machine: Machine, voice: Voice) -> None:
-    for change in fitted.changes:
-        voice.detail(f"{change.path}: {change.was} -> {change.now} ({change.why})")
-    if fitted.cpus > machine.cores:
-        voice.say(
-            f"the replicas reserve {fitted.cpus} cores, this machine has {machine.cores}: Ray is told it has enough"
-        )
-    if fitted.memory > machine.memory:
-        needed, there = gibibytes(fitted.memory), gibibytes(machine.memory)
-        voice.say(f"the replicas reserve {needed} of memory, this machine has {there}: it may not suffice")
-
-
-def _stand_ins(wanted: Wanted, what: Work, scratch: Path, say: Say) -> dict[str, StandIn]:
+def _stand_ins(wanted: Wanted, what: Task, scratch: Path, say: Say) -> dict[str, StandIn]:
     """What stands in for the model of each Job, by the Job's name; those that are missing come from the Hub."""
     models = {job.model for job in what.jobs}
     if unknown := sorted(set(wanted.folders) - models - {""}):
@@ -181,20 +166,22 @@ def _stand_ins(wanted: Wanted, what: Work, scratch: Path, say: Say) -> dict[str,
     return found
 
 
-def _kind(what: Work, job: Job) -> str:
+def _kind(what: Task, job: Job) -> str:
     """What the application that reads the Job's model wants."""
+    if isinstance(what, Inference):
+        return standins.CAUSAL  # the runtime has no other application
     readers = [item["import_path"] for item in what.serve["applications"] if named(item, job.path)]
     translates = any(str(path).startswith(_TRANSLATES) for path in readers)
     return standins.SEQ2SEQ if translates else standins.CAUSAL
 
 
 def _staged(
-    what: Work, stand_ins: Mapping[str, StandIn], shown: Mapping[str, str], scratch: Path, say: Say
+    what: Task, stand_ins: Mapping[str, StandIn], shown: Mapping[str, str], scratch: Path, say: Say
 ) -> tuple[str, tuple[Staged, ...]]:
     """The store's name and what is visible below `shown`. Hub and S3 are gone afterwards: the pods have their copy."""
     staging.check_hub([job for job in what.jobs if job.name not in stand_ins])
     done = []
-    with Hub() as hub, staging.store(scratch / "s3", say) as store:
+    with Hub() as hub, staging.store(what.jobs, scratch / "s3", say) as store:
         for job in what.jobs:
             stand_in = stand_ins.get(job.name)
             place = f", in place of {job.content['source']['huggingface']}" if stand_in else ""
@@ -203,13 +190,11 @@ def _staged(
         return store.name, tuple(done)
 
 
-def _asked(fitted: Fitted, port: int, wanted: Wanted, say: Say) -> Iterator[Asked]:
-    for application in fitted.serve["applications"]:
-        route = str(application.get("route_prefix") or "/").rstrip("/")
-        url = f"http://{fitting.LOOPBACK}:{port}{route}"
-        say(f"asking {application['name']} at {url or '/'}")
-        answer = asking.ask(application, Question(url, wanted.prompt, wanted.max_tokens))
-        yield Asked(str(application["name"]), url, answer, _load(asking.healthz(url)))
+def _asked(served: Served, wanted: Wanted, say: Say) -> Iterator[Asked]:
+    for one in served.applications:
+        say(f"asking {one.name} at {one.url}")
+        answer = asking.ask(one.name, one.kind, Question(one.url, wanted.prompt, wanted.max_tokens))
+        yield Asked(one.name, one.url, answer, _load(asking.healthz(one.url)))
 
 
 def _load(health: Mapping[str, object]) -> dict[str, float]:

@@ -24,6 +24,11 @@ def bare_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _PASSED if name in os.environ}
 
 
+def interpreter(word: str) -> str:
+    """Ours, where a container would start its own."""
+    return sys.executable if word in ("python", "python3") else word
+
+
 def own_code() -> str:
     """Where a child finds this package, for PYTHONPATH."""
     return str(Path(__file__).resolve().parents[2])
@@ -33,9 +38,20 @@ def own_code() -> str:
 def running(
     command: Sequence[str], environment: Mapping[str, str], folder: Path, out: int | IO[bytes], errors: int | IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The command behind its guard, in a session of its own, so that ^C reaches only us. Ended at the end."""
+    """As `start`, ended at the end."""
+    process = start(command, environment, folder, out, errors)
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def start(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, out: int | IO[bytes], errors: int | IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """The command behind its guard, in a session of its own, so that ^C reaches only us. `end` ends it."""
     # Both ends are opened before anything can interrupt: a guard without us sees the end of its stdin.
-    process = subprocess.Popen(  # noqa: S603  a list, no shell
+    return subprocess.Popen(  # noqa: S603  a list, no shell
         [sys.executable, "-I", str(_GUARD), *command],
         cwd=folder,
         env=dict(environment),
@@ -44,10 +60,6 @@ def running(
         stderr=errors,
         start_new_session=True,
     )
-    try:
-        yield process
-    finally:
-        end(process)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

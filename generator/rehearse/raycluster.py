@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,8 @@ _OBJECT_STORE = 100_000_000  # bytes; the applications put nothing into it
 _LONGEST_TEMPORARY = 30  # characters: Ray's sockets below it have 107 at most (sun_path)
 _REASON = 1000  # characters
 _FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
+# Ray 2.60, serve/_private/deployment_state.py
+_UNPLACED = re.compile(r"Resources required for each replica: .*, total resources available: .*?(?=\.? Use |$)")
 Say = Callable[[str], None]
 
 
@@ -130,13 +133,34 @@ def wait_until_running(ray: Ray, names: Sequence[str], patience: float, say: Say
 
     `say` hears how far it is, `detail` all that a replica said when it failed.
     """
+    return wait(lambda: _applications(ray), lambda: check_alive(ray), names, patience, say, detail)
+
+
+def check_alive(ray: Ray) -> None:
+    """Raises UserError where Ray has ended."""
+    if ray.process.poll() is not None:
+        raise UserError.of("Ray has ended", hint="is there enough memory?")
+
+
+def wait(
+    look: Callable[[], Mapping[str, Any]],
+    check: Callable[[], None],
+    names: Sequence[str],
+    patience: float,
+    say: Say,
+    detail: Say,
+) -> float:
+    """As `wait_until_running`, of the applications that `look` finds; `check` raises where there is no hope."""
     started = spoken = time.monotonic()
     told: set[str] = set()
     while True:
-        now = _applications(ray)
+        now = look()
         for reason in sorted({reason_in(message) for message in _messages(now) if message} - told):
             told.add(reason)
             say(f"a replica did not start: {reason}")
+        for need in sorted(set(_needs(now)) - told):
+            told.add(need)
+            say(f"a replica waits for room: {need}")
         states = {name: str(now.get(name, {}).get("status", "DEPLOYING")) for name in names}
         for name, state in states.items():
             if state in _FAILED or _gave_up(now.get(name, {})):
@@ -147,8 +171,7 @@ def wait_until_running(ray: Ray, names: Sequence[str], patience: float, say: Say
         if passed > patience:
             message = f"not running after {passed:.0f} s: " + ", ".join(f"{n} is {s}" for n, s in states.items())
             raise UserError.of(message, hint="give it more time: --timeout SECONDS; a smaller model starts sooner")
-        if ray.process.poll() is not None:
-            raise UserError.of("Ray ended while the application started", hint="is there enough memory?")
+        check()
         if time.monotonic() - spoken > _SPOKEN:
             spoken = time.monotonic()
             say(f"{passed:.0f} s: " + ", ".join(f"{name} {state}" for name, state in states.items()))
@@ -169,6 +192,14 @@ def _messages(applications: Mapping[str, Any]) -> Iterator[str]:
         for deployment in application.get("deployments", {}).values():
             if "failed to start" in (message := str(deployment.get("message", ""))):
                 yield message
+
+
+def _needs(applications: Mapping[str, Any]) -> Iterator[str]:
+    """What replicas ask for that nobody has, in Ray's words."""
+    for application in applications.values():
+        for deployment in application.get("deployments", {}).values():
+            if found := _UNPLACED.search(str(deployment.get("message", ""))):
+                yield found[0]
 
 
 def _gave_up(application: Mapping[str, Any]) -> bool:

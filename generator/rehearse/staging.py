@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,8 +19,9 @@ from generator.errors import UserError
 from generator.prestage.events import amount
 from generator.rehearse import processes, seaweedfs
 from generator.rehearse.hub import Hub
+from generator.rehearse.pods import Claim, Container, Image, Mount
 from generator.rehearse.standins import StandIn
-from generator.rehearse.work import Container, Job, Mount, moved
+from generator.rehearse.work import Job, moved
 
 HUB = "https://huggingface.co"
 STAND_IN_HINT = "--demo-model takes a model that is here, --model-folder FOLDER one of yours"
@@ -29,8 +29,9 @@ _HUB_TIMEOUT = 10.0  # seconds until an answer of any kind
 _SPOKEN = 5.0  # seconds between two lines about progress
 # How the real Hub is reached from here; a pod has its own way.
 _NETWORK = ("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE")
-# A rehearsal is nobody else's business: options of the Job that tell others how it ended.
-_LEFT_OUT = ("--notify-sns", "--push-gateway", "--source", "--wait")
+# A rehearsal is nobody else's business: options of the Job that tell others how it ended, or name another server.
+_LEFT_OUT = ("--notify-sns", "--push-gateway", "--source", "--wait", "--endpoint-url")
+CLAIMS = "claims"  # folder beside those of the Jobs
 _REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")  # the Job's own to say
 Say = Callable[[str], None]
 
@@ -54,36 +55,47 @@ class Store:
     """What stands for the buckets: an S3 server, or without one the pods' own folders."""
 
     s3: seaweedfs.SeaweedFS | None
-
-    @property
-    def name(self) -> str:
-        return "S3 (SeaweedFS)" if self.s3 else "a folder, for want of SeaweedFS"
+    name: str = "a folder, for want of SeaweedFS"
 
 
 @contextmanager
-def store(folder: Path, say: Say) -> Iterator[Store]:
-    """SeaweedFS where it is installed and starts, else nothing."""
+def store(jobs: Sequence[Job], folder: Path, say: Say) -> Iterator[Store]:
+    """SeaweedFS where a Job writes to a bucket and it is installed and starts, else nothing."""
+    if not any(job.bucket for job in jobs):
+        yield Store(None, "a folder, which stands for a volume or an image")
+        return
     with ExitStack() as stack:
-        server = None
         if seaweedfs.program():
             folder.mkdir()
             try:
                 server = stack.enter_context(seaweedfs.SeaweedFS(folder))
             except RuntimeError as error:
                 say(str(error).splitlines()[0])
-        yield Store(server)
+            else:
+                yield Store(server, "S3 (SeaweedFS)")
+                return
+        yield Store(None)
 
 
-def folders(mounts: Sequence[Mount], place: Path) -> dict[str, str]:
-    """A folder for each mount of a container, by its path; a ConfigMap's has its files."""
+def folders(mounts: Sequence[Mount], place: Path, claims: Path) -> dict[str, str]:
+    """A folder for each mount of a container, by its path; a ConfigMap's has its files.
+
+    That of a claim or an image is below `claims`, the same for all who mount it.
+    """
     made = {}
     for number, mount in enumerate(mounts):
-        folder = place / f"{number}-{mount.path.rpartition('/')[2]}"
-        folder.mkdir(parents=True)
+        shared = isinstance(mount.volume, Claim | Image)
+        above = claims / mount.volume.name if isinstance(mount.volume, Claim | Image) else place / _name(number, mount)
+        folder = above / mount.part
+        folder.mkdir(parents=True, exist_ok=shared)
         for name, content in getattr(mount.volume, "files", {}).items():
             (folder / name).write_bytes(content)
         made[mount.path] = str(folder)
     return made
+
+
+def _name(number: int, mount: Mount) -> str:
+    return f"{number}-{mount.path.rpartition('/')[2]}"
 
 
 def check_hub(jobs: Sequence[Job]) -> None:
@@ -106,27 +118,29 @@ def stage(
 ) -> Staged:
     """Runs the Job, then makes its files visible below `shown`, the folders that stand for the pods' mounts.
 
-    Raises UserError with the program's own reason and hint.
+    `place` is the Job's own; the claims' folders are beside it. Raises UserError with the program's reason and hint.
     """
     plan = job.content
-    own = folders(job.steps[0].mounts, place)
+    own = folders(job.steps[0].mounts, place, place.parent / CLAIMS)
     if stand_in:
         content = _offered(plan, stand_in, hub)
         Path(moved(job.plan, own)).write_text(json.dumps(content))
     final = moved(job.path, shown)
-    target = f"s3://{job.bucket}/{job.key}" if store.s3 else final
-    _bucket(store, job.bucket)
+    target = f"s3://{job.bucket}/{job.key}" if store.s3 and job.bucket else final
+    if job.bucket:
+        _bucket(store, job.bucket)
     ended = []
     for step in job.steps:
         words = list(own_words(step.words, own))
-        words[words.index("--target") + 1] = target
-        environment = {
+        if job.bucket:
+            words[words.index("--target") + 1] = target
+        given = {
             **processes.bare_environment(),
             **_around(store, stand_in, hub),
             **{name: moved(value, own) for name, value in step.environment.items()},
             **_secrets(step, stand_in),
         }
-        ended.append(_run(words, environment, place, say))
+        ended.append(_run(words, given, place, say))
     done = ended[0]
     staged = Staged(
         model=str(done["model"]),
@@ -137,17 +151,11 @@ def stage(
         bytes=int(done["bytes"]),
         seconds=float(done["seconds"]),
     )
-    if store.s3 is None:
+    if target == final:
         return staged
-    copy = [
-        *_program(list(own_words(job.steps[0].words, own))),
-        moved(job.plan, own),
-        "--source",
-        target,
-        "--target",
-        final,
-    ]
-    again = _run(copy, environment, place, lambda text: None)
+    first = _program(list(own_words(job.steps[0].words, own)))
+    copy = [*first, moved(job.plan, own), "--source", target, "--target", final]
+    again = _run(copy, given, place, lambda text: None)
     return replace(staged, shown=float(again["seconds"]))
 
 
@@ -166,7 +174,7 @@ def own_words(words: Sequence[str], own: Mapping[str, str]) -> Iterator[str]:
         if skipped or word in _LEFT_OUT:
             skipped = not skipped
         else:
-            yield sys.executable if index == 0 and word == "python" else moved(word, own)
+            yield processes.interpreter(word) if index == 0 else moved(word, own)
 
 
 def _around(store: Store, stand_in: StandIn | None, hub: Hub) -> dict[str, str]:
@@ -230,6 +238,6 @@ def _followed(process: subprocess.Popen[bytes], say: Say) -> dict[str, Any]:
             spoken = time.monotonic()
             speed = f"{amount(event['bytes_per_second'])}/s"
             say(f"{amount(event['bytes'])} of {amount(event['total'])}, {speed}")
-        if event["event"] in ("done", "failed"):
+        if event["event"] in ("done", "tested", "failed"):
             last = event
     return last

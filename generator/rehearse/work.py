@@ -1,66 +1,30 @@
-"""What the cluster would run, read out of the objects as the kubelet, the CSI driver and KubeRay read them. Pure."""
+"""What the cluster would run for a service of Ray: Jobs that stage, pods, the Serve configuration. Pure."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from generator import yamlio
+from generator import naming, yamlio
+from generator.deployed import RENDERED, Object
 from generator.errors import UserError
-from generator.lint import RENDERED
-from generator.rehearse.deployed import Deployed, Object, Place
+from generator.rehearse.deployed import Deployed, Place
+from generator.rehearse.pods import Bucket, Claim, Container, Files, Image, Mount, container, one
 
-_PREFIX = re.compile(r"prefix (\S+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """A volume of Mountpoint for Amazon S3: keys below `prefix` appear below the mount."""
-
-    name: str
-    prefix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """A ConfigMap as a volume."""
-
-    files: Mapping[str, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Scratch:
-    """An emptyDir."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """A volume where a container sees it."""
-
-    path: str
-    volume: Bucket | Files | Scratch
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """What the kubelet starts. `secrets` are variables that come out of a Secret: name to (Secret, key)."""
-
-    words: tuple[str, ...]
-    environment: Mapping[str, str]
-    secrets: Mapping[str, tuple[str, str]]
-    mounts: tuple[Mount, ...]
+_PLANS, _BAKED = "/tmp/plans", "/tmp/models"  # noqa: S108  of the build of an image
+IMAGE = Image("image")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A prestage Job or Workflow: its `steps` one after the other.
+    """A prestage Job, Workflow or build of an image: its `steps` one after the other.
 
-    `bucket` and `key` are its target, `path` is where the pods see it, `plan` where it reads.
+    `key` is its target in `bucket`; that is empty where the target is a folder of a claim or of an image. `path` is
+    where the pods see it, `plan` where it reads.
     """
 
     name: str
@@ -78,7 +42,7 @@ class Job:
     def content(self) -> dict[str, Any]:
         """What plan.json says."""
         for mount in self.steps[0].mounts:
-            if isinstance(mount.volume, Files) and _within(self.plan, mount.path):
+            if isinstance(mount.volume, Files) and within(self.plan, mount.path):
                 name = PurePosixPath(self.plan).relative_to(mount.path).as_posix()
                 return dict(json.loads(mount.volume.files[name]))
         raise UserError.of(f"{self.name} mounts no ConfigMap at {self.plan}", hint="run `modelyard render`")
@@ -98,19 +62,33 @@ class Work:
 def work(deployed: Deployed) -> Work:
     """Raises UserError where the objects do not go together."""
     objects = deployed.objects
-    service = _one(objects, "RayService", deployed.place.service)
+    service = one(objects, "RayService", deployed.place.service)
     config = service["spec"]["rayClusterConfig"]
-    group = next(iter(config.get("workerGroupSpecs", ())), config["headGroupSpec"])
-    pod = group["template"]["spec"]
-    pods = _container(objects, pod, pod["containers"][0])
+    pod = _plainest([*config.get("workerGroupSpecs", ()), config["headGroupSpec"]])["template"]["spec"]
+    pods = container(objects, pod, pod["containers"][0])
     serve = yamlio.load(service["spec"]["serveConfigV2"], "serveConfigV2", RENDERED).data
-    jobs = tuple(
-        job
-        for item in objects
-        if item["kind"] in _STEPS and (job := _job(objects, item, pods.mounts)) and named(serve, job.path)
-    )
-    _check_paths(serve, pods, jobs)
-    return Work(deployed.place, jobs, pods, serve, str(config.get("rayVersion", "")))
+    if deployed.plans:
+        pods = replace(pods, mounts=(*pods.mounts, Mount(naming.MODELS_MOUNT, IMAGE)))
+    found = (*jobs(objects, pods.mounts), *builds(deployed.plans))
+    read = tuple(job for job in found if named(serve, job.path))
+    _check_paths(serve, pods, read)
+    return Work(deployed.place, read, pods, serve, str(config.get("rayVersion", "")))
+
+
+def narrowed(what: Work, serve: Mapping[str, Any]) -> Work:
+    """The same with fewer applications, and without the Jobs that only the others need."""
+    return replace(what, serve=serve, jobs=tuple(job for job in what.jobs if named(serve, job.path)))
+
+
+def _plainest(groups: Sequence[Object]) -> Object:
+    """The first group without a device, whose pods are most like this machine; else the first."""
+    plain = (group for group in groups if not any("/" in name for name in _limits(group)))
+    return next(plain, groups[0])
+
+
+def _limits(group: Object) -> Mapping[str, Any]:
+    limits: Mapping[str, Any] = group["template"]["spec"]["containers"][0].get("resources", {}).get("limits", {})
+    return limits
 
 
 def named(node: Any, path: str) -> bool:
@@ -145,28 +123,74 @@ def _check_paths(serve: Any, pods: Container, jobs: Sequence[Job]) -> None:
     """Every folder of a bucket that the configuration names is one that a Job fills."""
     staged = [job.path for job in jobs]
     for mount in pods.mounts:
-        if isinstance(mount.volume, Bucket):
-            below = re.compile(rf"(?<![\w.-]){re.escape(mount.path)}/[\w./-]+")
+        if isinstance(mount.volume, Bucket | Claim | Image):
+            below = re.compile(rf"(?<![\w.-]){re.escape(mount.path)}(?:/[\w./-]+|(?![\w.-]))")
             for path in (found for text in texts(serve) for found in below.findall(text)):
-                if not any(_within(path, folder) for folder in staged):
+                if path != _root_of(mount) and not any(within(path, folder) for folder in staged):
                     hint = "run `modelyard render`; if that does not help, this is a bug"
                     raise UserError.of(f"no prestage Job fills {path}, which serveConfigV2 names", hint=hint)
 
 
+def _root_of(mount: Mount) -> str:
+    """The folder of all models, which may be named for itself; empty where the mount is that of one model."""
+    return "" if mount.part else mount.path
+
+
+def jobs(objects: Sequence[Object], mounts: Sequence[Mount]) -> Iterator[Job]:
+    """The Jobs and Workflows whose targets the `mounts` of a pod show."""
+    for item in objects:
+        if item["kind"] in _STEPS and (job := _job(objects, item, mounts)):
+            yield job
+
+
+def builds(plans: Mapping[str, bytes]) -> Iterator[Job]:
+    """The step of an image's build that fetches models, for each of the `plans` in its folder, by file name."""
+    words = ("python", "-m", "generator.prestage.bake", _PLANS, "--root", _BAKED, "--output", "json")
+    for name, content in plans.items():
+        plan = json.loads(content)
+        model, commit = str(plan["model"]), str(plan["source"]["commit"])
+        mounts = (Mount(_PLANS, Files({name: content})), Mount(_BAKED, IMAGE))
+        path = naming.model_path(model, commit)
+        yield Job(f"image-{model}", (Container(words, {}, {}, mounts),), "", "", path, f"{_PLANS}/{name}")
+
+
 def _job(objects: Sequence[Object], item: Object, mounts: Sequence[Mount]) -> Job | None:
     """None for a Job whose target no mount of the pods shows."""
-    steps = tuple(_container(objects, pod, container) for pod, container in _STEPS[item["kind"]](item["spec"]))
+    steps = tuple(container(objects, pod, spec) for pod, spec in _STEPS[item["kind"]](item["spec"]))
     words = steps[0].words
     if "--target" not in words:
         return None
-    bucket, _, key = words[words.index("--target") + 1].removeprefix("s3://").partition("/")
+    target = words[words.index("--target") + 1]
     plan = next(word for word in words if word.endswith(".json"))
+    volume, key = _place(target, steps[0].mounts)
     for mount in mounts:
-        shown = mount.volume
-        if isinstance(shown, Bucket) and shown.name == bucket and key.startswith(shown.prefix):
-            path = f"{mount.path}/{key.removeprefix(shown.prefix)}"
+        path = _seen(mount, volume, key)
+        if path:
+            bucket = volume.name if isinstance(volume, Bucket) else ""
             return Job(item["metadata"]["name"], steps, bucket, key, path, plan)
     return None
+
+
+def _place(target: str, mounts: Sequence[Mount]) -> tuple[Bucket | Claim | None, str]:
+    """The volume that a Job writes to, and the key or folder in it."""
+    if target.startswith("s3://"):
+        bucket, _, key = target.removeprefix("s3://").partition("/")
+        return Bucket(bucket, ""), key
+    for mount in mounts:
+        if isinstance(mount.volume, Claim) and within(target, mount.path):
+            below = PurePosixPath(target).relative_to(mount.path)
+            return mount.volume, (PurePosixPath(mount.part) / below).as_posix()
+    return None, ""
+
+
+def _seen(mount: Mount, volume: Bucket | Claim | None, key: str) -> str:
+    """Where a mount of a pod shows the key of the volume; empty where it does not."""
+    shown = mount.volume
+    if isinstance(shown, Bucket) and isinstance(volume, Bucket) and shown.name == volume.name:
+        return f"{mount.path}/{key.removeprefix(shown.prefix)}" if key.startswith(shown.prefix) else ""
+    if isinstance(shown, Claim) and shown == volume and (not mount.part or within(key, mount.part)):
+        return (PurePosixPath(mount.path) / PurePosixPath(key).relative_to(mount.part)).as_posix()
+    return ""
 
 
 Steps = Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]
@@ -189,61 +213,5 @@ def _of_a_workflow(spec: Mapping[str, Any]) -> Steps:
 _STEPS: Mapping[str, Callable[[Mapping[str, Any]], Steps]] = {"Job": _of_a_job, "Workflow": _of_a_workflow}
 
 
-def _container(objects: Sequence[Object], pod: Mapping[str, Any], container: Mapping[str, Any]) -> Container:
-    volumes = {volume["name"]: volume for volume in pod.get("volumes", ())}
-    plain, secrets = {}, {}
-    for variable in container.get("env", ()):
-        reference = variable.get("valueFrom", {}).get("secretKeyRef")
-        if reference:
-            secrets[variable["name"]] = (str(reference["name"]), str(reference["key"]))
-        elif "value" in variable:
-            plain[variable["name"]] = str(variable["value"])
-    return Container(
-        (*container.get("command", ()), *container.get("args", ())),
-        plain,
-        secrets,
-        tuple(
-            Mount(str(mount["mountPath"]).rstrip("/"), _volume(objects, volumes[mount["name"]]))
-            for mount in container.get("volumeMounts", ())
-        ),
-    )
-
-
-def _volume(objects: Sequence[Object], volume: Mapping[str, Any]) -> Bucket | Files | Scratch:
-    if claim := volume.get("persistentVolumeClaim"):
-        return _bucket(objects, claim["claimName"])
-    if source := volume.get("configMap"):
-        if source.get("optional") and not any(_is(item, "ConfigMap", source["name"]) for item in objects):
-            return Files({})
-        found = _one(objects, "ConfigMap", source["name"])
-        text = {name: str(content).encode() for name, content in (found.get("data") or {}).items()}
-        return Files(
-            text | {name: base64.b64decode(content) for name, content in (found.get("binaryData") or {}).items()}
-        )
-    return Scratch()
-
-
-def _bucket(objects: Sequence[Object], claim: str) -> Bucket:
-    name = _one(objects, "PersistentVolumeClaim", claim)["spec"]["volumeName"]
-    spec = _one(objects, "PersistentVolume", name)["spec"]
-    if spec.get("csi", {}).get("driver") != "s3.csi.aws.com":
-        hint = "only volumes of Mountpoint for Amazon S3 can be rehearsed"
-        raise UserError.of(f"PersistentVolume {name} is of another kind", hint=hint)
-    prefix = next((found[1] for option in spec.get("mountOptions", ()) if (found := _PREFIX.fullmatch(option))), "")
-    return Bucket(spec["csi"]["volumeAttributes"]["bucketName"], prefix)
-
-
-def _is(item: Object, kind: str, name: str) -> bool:
-    return bool(item["kind"] == kind and item["metadata"]["name"] == name)
-
-
-def _one(objects: Sequence[Object], kind: str, name: str) -> Object:
-    found = [item for item in objects if _is(item, kind, name)]
-    if len(found) != 1:
-        message = f"the rendered tree makes {len(found)} {kind} objects with the name {name}, not one"
-        raise UserError.of(message, hint="run `modelyard render`")
-    return found[0]
-
-
-def _within(path: str, folder: str) -> bool:
+def within(path: str, folder: str) -> bool:
     return PurePosixPath(path).is_relative_to(folder)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from generator.plan import Cluster, Plan, Service
-from generator.runtimes import ray
+from generator.runtimes import kserve, ray
 from generator.runtimes.base import Delivery, Runtime
 
-RUNTIMES: Mapping[str, Runtime] = MappingProxyType({row.name: row for row in (ray.RUNTIME,)})
+RUNTIMES: Mapping[str, Runtime] = MappingProxyType({row.name: row for row in (ray.RUNTIME, kserve.RUNTIME)})
 
 
 def deliveries() -> tuple[tuple[Runtime, Delivery], ...]:

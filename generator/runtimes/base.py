@@ -21,6 +21,7 @@ class Delivery:
     kinds: Kinds
     cluster_kinds: Kinds = ()
     graph: str = ""
+    of_cluster: bool = True  # whether the chart takes the bucket and the region of the cluster
 
     @property
     def set(self) -> str:
@@ -28,12 +29,18 @@ class Delivery:
         return f"services-{self.way}"
 
 
+def nothing(service: Service) -> tuple[Mapping[str, str], ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What serves models. `folder` holds the values of a cluster's services, below the cluster's folder.
 
     `differences` are what controllers write into objects that Argo CD also knows; `url` is where an application
-    answers inside of the cluster: (service, namespace, route).
+    answers inside of the cluster: (the service, namespace, route). `beside` are the requests of what runs beside the
+    workers, always. `model` is the folder of the only model where the runtime runs programs without Ray, empty where
+    it runs Ray.
     """
 
     name: str
@@ -41,4 +48,6 @@ class Runtime:
     deliveries: Mapping[str, Delivery]  # by Cluster.services_by
     values: Callable[[Plan, Cluster, Service], Mapping[str, Any]]
     differences: tuple[Mapping[str, Any], ...]
-    url: Callable[[str, str, str], str]
+    url: Callable[[Service, str, str], str]
+    beside: Callable[[Service], tuple[Mapping[str, str], ...]] = nothing
+    model: str = ""

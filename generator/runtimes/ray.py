@@ -2,55 +2,187 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from generator import naming
 from generator.caches import CACHES
-from generator.plan import Cluster, Monitoring, Plan, Service, Workers
+from generator.plan import (
+    Cluster,
+    FaultTolerance,
+    Ingress,
+    LoadBalancer,
+    Monitoring,
+    Plan,
+    Service,
+    Upgrade,
+    Workers,
+)
+from generator.providers import PROVIDERS
 from generator.runtimes.base import Delivery, Runtime
+from generator.runtimes.keyvault import key_vault
 
 # Stands for "no ConfigMap" where a name has to stand.
 NO_CONFIG_MAP = "none"
 
 
+UPSCALING = MappingProxyType({"default": "Default", "aggressive": "Aggressive", "conservative": "Conservative"})
+UPGRADES = MappingProxyType(
+    {"new-cluster": "NewCluster", "incremental": "NewClusterWithIncrementalUpgrade", "none": "None"}
+)
+TOPOLOGY = MappingProxyType({"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"})
+SERVE_PORT = 8000
+
+
 def values(plan: Plan, cluster: Cluster, service: Service) -> dict[str, Any]:
-    (workers,) = service.groups
+    provider, cache = PROVIDERS[cluster.provider], CACHES[service.cache.kind]
+    namespace, port = provider.dns
     value: dict[str, Any] = {
         "title": service.title,
         "image": service.image,
         "rayVersion": service.ray_version,
         "autoscaling": service.autoscaled,
-        "shutdown": {"drainSeconds": service.shutdown.drain, "graceSeconds": service.shutdown.grace},
-        "metricsFrom": metrics_from(plan.platform.monitoring),
-        "head": dict(service.head),
-        "workers": {
-            "minReplicas": workers.min,
-            "maxReplicas": workers.max,
-            "limits": dict(workers.limits),
-            "nodeSelector": {**workers.node_selector, **pool(cluster, workers)},
-            "tolerations": [dict(toleration) for toleration in workers.tolerations],
+        "autoscalerOptions": {
+            "idleTimeoutSeconds": service.autoscaler.idle_seconds,
+            "upscalingMode": UPSCALING[service.autoscaler.upscaling],
         },
-        "volume": dict(CACHES[service.cache.kind].volume(service)),
+        "shutdown": {"drainSeconds": service.shutdown.drain, "graceSeconds": service.shutdown.grace},
+        "authOptions": {"mode": "token", **_stated(secretName=service.auth_secret)},
+        "metricsFrom": metrics_from(plan.platform.monitoring),
+        "dns": {"namespace": namespace, "port": port},
+        "identity": list(provider.identity),
+        "egress": [{"protocol": "TCP", "port": port} for port in _ports(cluster, service)],
+        "head": dict(service.head),
+        "workers": [_group(cluster, service, group) for group in service.groups],
+        "mounts": cache.mounts(service),
         "code": {"configMap": config_map(service)},
         "serveConfigV2": service.serve_config,
     }
-    if service.ingress is not None:
-        secret = service.ingress.tls_secret
-        value["ingress"] = {
-            "host": service.ingress.host,
-            "className": service.ingress.class_name,
-            "tls": [{"hosts": [service.ingress.host], "secretName": secret}] if secret else [],
-            "annotations": dict(service.ingress.annotations),
-        }
-    return value
+    return value | _stated(
+        uid=provider.uid,
+        podLabels=dict(cache.labels(service)),
+        volume=dict(cache.volume(service)),
+        upgradeStrategy=_upgrade(service.upgrade),
+        gcsFaultToleranceOptions=_fault_tolerance(service.fault_tolerance),
+        priorityClassName=service.priority_class,
+        queue=service.queue,
+        serveService=_serve_service(cluster, service.load_balancer),
+        ingress=_ingress(service.ingress),
+        keyVault=key_vault(cluster, service),
+    )
+
+
+def _stated(**fields: Any) -> dict[str, Any]:
+    """The fields that say something."""
+    return {name: value for name, value in fields.items() if value is not None and value != {}}
+
+
+def _group(cluster: Cluster, service: Service, group: Workers) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "image": group.image,
+        "minReplicas": group.min,
+        "maxReplicas": group.max,
+        "limits": dict(group.limits),
+        "nodeSelector": {**group.node_selector, **pool(cluster, group)},
+        "tolerations": [dict(toleration) for toleration in group.tolerations],
+        "topologySpreadConstraints": _spread(service, group),
+    }
+
+
+def _spread(service: Service, group: Workers) -> list[dict[str, Any]]:
+    """As well as it goes: a replica that runs beside another is better than none."""
+    if service.spread is None:
+        return []
+    own = {naming.SERVICE_LABEL: service.name, naming.GROUP_LABEL: group.name}
+    constraint = {"maxSkew": 1, "topologyKey": TOPOLOGY[service.spread], "whenUnsatisfiable": "ScheduleAnyway"}
+    return [{**constraint, "labelSelector": {"matchLabels": own}}]
+
+
+def _ports(cluster: Cluster, service: Service) -> list[int]:
+    """Where pods connect to beside one another: code and the API server, and Redis."""
+    ports = {443}
+    if service.autoscaled:
+        ports.add(PROVIDERS[cluster.provider].api_port)
+    if service.fault_tolerance is not None:
+        ports.add(int(service.fault_tolerance.redis.rpartition(":")[2]))
+    return sorted(ports)
+
+
+def _upgrade(upgrade: Upgrade | None) -> dict[str, Any] | None:
+    if upgrade is None:
+        return None
+    options = {
+        "gatewayClassName": upgrade.gateway_class,
+        "stepSizePercent": upgrade.step_percent,
+        "intervalSeconds": upgrade.interval_seconds,
+        "maxSurgePercent": upgrade.surge_percent,
+    }
+    steps = {"clusterUpgradeOptions": options} if upgrade.strategy == "incremental" else {}
+    return {"type": UPGRADES[upgrade.strategy], **steps}
+
+
+def _fault_tolerance(asked: FaultTolerance | None) -> dict[str, Any] | None:
+    if asked is None:
+        return None
+    secret = {"name": asked.password_secret, "key": asked.password_key}
+    return {
+        "redisAddress": asked.redis,
+        **({"redisUsername": {"value": asked.username}} if asked.username is not None else {}),
+        **({"redisPassword": {"valueFrom": {"secretKeyRef": secret}}} if asked.password_secret is not None else {}),
+    }
+
+
+def _serve_service(cluster: Cluster, asked: LoadBalancer | None) -> dict[str, Any] | None:
+    """What KubeRay takes over into the serve Service: the selector is its own, and ports are found by their names."""
+    if asked is None:
+        return None
+    provider = PROVIDERS[cluster.provider]
+    usual = provider.public if asked.scope == "public" else provider.internal or {}
+    annotations = dict(sorted({**usual, **asked.annotations}.items()))
+    spec: dict[str, Any] = {
+        "type": "LoadBalancer",
+        # Requests keep the address that they come from, by which they are let in.
+        "externalTrafficPolicy": "Local",
+        **({"loadBalancerSourceRanges": list(asked.source_ranges)} if asked.source_ranges else {}),
+        "ports": [{"name": "serve", "port": SERVE_PORT, "targetPort": "serve", "protocol": "TCP"}],
+    }
+    return {**({"metadata": {"annotations": annotations}} if annotations else {}), "spec": spec}
+
+
+def _ingress(asked: Ingress | None) -> dict[str, Any] | None:
+    if asked is None:
+        return None
+    return {
+        "host": asked.host,
+        "className": asked.class_name,
+        "tls": [{"hosts": [asked.host], "secretName": asked.tls_secret}] if asked.tls_secret else [],
+        "annotations": dict(asked.annotations),
+    }
 
 
 def pool(cluster: Cluster, workers: Workers) -> dict[str, str]:
     """Labels of the nodes that the workers want on this cluster; none where no pool is ours."""
-    if cluster.node_pools is None or workers.accelerator is None:
+    labelled = cluster.node_pools is not None or PROVIDERS[cluster.provider].labels_nodes
+    if workers.accelerator is None or not labelled:
         return {}
     return {naming.ACCELERATOR_LABEL: workers.accelerator}
+
+
+def url(service: Service, namespace: str, route: str) -> str:
+    """KubeRay makes `<name>-serve-svc`, or for incremental updates a Gateway, whose address is its own to know."""
+    if service.upgrade is not None and service.upgrade.strategy == "incremental":
+        return naming.gateway_url(service.name, route)
+    return naming.service_url(service.name, namespace, route)
+
+
+AUTOSCALER = MappingProxyType({"cpu": "500m", "memory": "512Mi"})
+"""The container beside the head, as the chart asks for it."""
+
+
+def beside(service: Service) -> tuple[Mapping[str, str], ...]:
+    return (service.head, AUTOSCALER) if service.autoscaled else (service.head,)
 
 
 def metrics_from(monitoring: Monitoring | None) -> dict[str, str]:
@@ -87,6 +219,7 @@ RUNTIME = Runtime(
                     ("ray.io", "RayService"),
                     ("policy", "PodDisruptionBudget"),
                     ("networking.k8s.io", "Ingress"),
+                    ("secrets-store.csi.x-k8s.io", "SecretProviderClass"),
                 ),
                 (("", "PersistentVolume"),),
             ),
@@ -94,5 +227,6 @@ RUNTIME = Runtime(
     ),
     values=values,
     differences=_DIFFERENCES,
-    url=naming.service_url,
+    url=url,
+    beside=beside,
 )

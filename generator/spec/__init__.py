@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from generator.spec.application import Application
 from generator.spec.base import Node, Seq, described
 from generator.spec.cache import Cache, ImageCache, PvcCache, S3Cache
 from generator.spec.cluster import Cluster
 from generator.spec.model import Model, Source
 from generator.spec.platform import Notifications, Platform
-from generator.spec.service import Application, Service, WorkerGroup
+from generator.spec.raycluster import WorkerGroup
+from generator.spec.service import Service
 
 API_VERSION = "modelyard.dev/v1alpha1"
 KIND = "ModelCatalog"

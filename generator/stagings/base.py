@@ -6,9 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from generator.plan import Plan, Prestage
+from generator.plan import Cluster, Plan, Prestage
 
 Values = Mapping[str, Any]
+Kinds = tuple[tuple[str, str], ...]
+"""API groups and kinds."""
+
+
+def _none(plan: Plan) -> Kinds:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +28,12 @@ class Staging:
 
     way: str
     chart: str  # folder of chart-templates; also names the ApplicationSet, the release and the values' file
-    values: Callable[[Plan, tuple[Prestage, ...], str], Values]  # (plan, what is staged, digest)
+    values: Callable[[Plan, Cluster, tuple[Prestage, ...], str], Values]  # (plan, where, what is staged, digest)
     given: Callable[[bool], Values]  # whether a cache's bucket is named after the cluster
     bridge_keys: Callable[[bool], tuple[str, ...]]  # annotations that `given` reads
-    kinds: tuple[tuple[str, str], ...]  # namespaced (group, kind) that the chart makes
+    kinds: Callable[[Plan], Kinds]  # namespaced ones that the chart makes
     graph: str  # row of generator.emit.graphs that the chart's instances need; empty for none
+    cluster_kinds: Callable[[Plan], Kinds] = _none
 
     @property
     def file(self) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from generator import naming
-from generator.plan import Plan, Prestage
+from generator.plan import Cluster, Plan, Prestage
 from generator.stagings import model
-from generator.stagings.base import Staging
+from generator.stagings.base import Kinds, Staging
 
 
-def values(plan: Plan, prestages: tuple[Prestage, ...], digest: str) -> dict[str, Any]:
+def values(plan: Plan, cluster: Cluster, prestages: tuple[Prestage, ...], digest: str) -> dict[str, Any]:
     """`digest` is not in it: a template of an instance can change, and only new inputs stage again."""
     return {
         "huggingFaceModels": {
@@ -40,16 +40,20 @@ def bridge_keys(own_bucket: bool) -> tuple[str, ...]:
     return naming.BRIDGE_KEYS
 
 
+def kinds(plan: Plan) -> Kinds:
+    return (
+        ("", "ConfigMap"),
+        ("networking.k8s.io", "NetworkPolicy"),
+        (naming.KRO_GROUP, naming.KRO_MODEL_KIND),
+    )
+
+
 STAGING = Staging(
     way="workflow",
     chart="platform-manifests",
     values=values,
     given=given,
     bridge_keys=bridge_keys,
-    kinds=(
-        ("", "ConfigMap"),
-        ("networking.k8s.io", "NetworkPolicy"),
-        (naming.KRO_GROUP, naming.KRO_MODEL_KIND),
-    ),
+    kinds=kinds,
     graph="hugging-face-model",
 )

@@ -10,21 +10,21 @@ from typing import Any
 
 from generator import assets, compile
 from generator.errors import Severity, UserError
-from generator.plan import Bucket, Prestage
+from generator.plan import Baked, Bucket, Claims, Prestage
 from generator.suggest import suggest
 
 
 def prestage(names: tuple[str, ...], catalogue: Path, *, target: str | None, **given: Any) -> int:
     """Stage each of `names`; returns the first exit status that is not 0, after all were tried."""
     command = _command()
-    jobs = list(_jobs(command, names, catalogue, target))
+    jobs = list(_jobs(command, names, catalogue, target, preview=bool(given.get("preview"))))
     codes = [command.run(load, target=place, load_test=test, **given) for load, place, test in jobs]
     command.leave(lambda: next(filter(None, codes), 0))
     return 0
 
 
 def _jobs(
-    command: ModuleType, names: tuple[str, ...], catalogue: Path, target: str | None
+    command: ModuleType, names: tuple[str, ...], catalogue: Path, target: str | None, *, preview: bool
 ) -> Iterator[tuple[Callable[[], Any], str | None, bool]]:
     """What to load, where it goes, whether it is tested. A plan file has an exact target; models go below theirs."""
     files = [name for name in names if name.endswith(".json")]
@@ -33,6 +33,8 @@ def _jobs(
     if len(files) < len(names) or not names:
         for job in _asked(catalogue, [name for name in names if name not in files]):
             place = f"{target.rstrip('/')}/{job.model.key}" if target else _own_target(job)
+            if place is None and not preview:
+                _refuse(job, catalogue)
             yield partial(command.parse, job.plan.encode()), place, job.model.load_test
 
 
@@ -55,6 +57,22 @@ def _own_target(job: Prestage) -> str | None:
         return None
     bucket = cache.bucket or next((region.bucket for region in cache.regions), None)
     return f"s3://{bucket}/{job.model.key}" if bucket else None
+
+
+def _refuse(job: Prestage, catalogue: Path) -> None:
+    """Says where a model can go that has no bucket of its own. Raises UserError."""
+    name = job.model.name
+    match job.model.cache:
+        case Claims():
+            message = f"`{name}` goes to a claim, which its Job mounts in the cluster"
+            hint = "name a folder to have a copy here: `--target FOLDER`, which may be a mounted volume"
+        case Baked():
+            message = f"`{name}` goes into the images of its services, which their build makes"
+            hint = "name a folder to have a copy here: `--target FOLDER`"
+        case _:
+            message = f"the bucket of `{name}` is named after the cluster, which nobody here knows"
+            hint = "name it: `--target s3://BUCKET`"
+    raise UserError.of(message, file=str(catalogue), hint=hint)
 
 
 def _command() -> ModuleType:

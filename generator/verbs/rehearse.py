@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from generator import report
+from generator.deployed import helm_program
 from generator.errors import ExitCode, UserError, visible
 from generator.prestage.events import amount
 
@@ -32,11 +31,12 @@ def rehearse(
     """Stage, serve, ask; with `keep`, go on serving until ^C."""
     _check_packages()
     from generator.rehearse import flow
+    from generator.rehearse.served import Voice
 
-    wanted = flow.Wanted(tree=tree, helm=_helm(helm), folders=_folders(folders), **asked)
+    wanted = flow.Wanted(tree=tree, helm=helm_program(helm), folders=model_folders(folders), **asked)
     said = False
     try:
-        with flow.rehearsed(wanted, flow.Voice(_say, _say if verbose else _silent)) as outcome:
+        with flow.rehearsed(wanted, Voice(_say, _say if verbose else _silent)) as outcome:
             if output == "json":
                 report.line(json.dumps(_data(outcome), ensure_ascii=False))
             else:
@@ -46,7 +46,7 @@ def rehearse(
                 said = True
                 while outcome.serving():
                     time.sleep(_LOOK)
-                raise UserError.of("Ray has ended", hint="is there enough memory?")
+                raise UserError.of("what served has ended", hint="is there enough memory?")
     except KeyboardInterrupt:
         if not said:
             raise
@@ -69,14 +69,7 @@ def _check_packages() -> None:
         raise UserError.of(f"`modelyard rehearse` needs more packages: {', '.join(lost)}", hint=hint)
 
 
-def _helm(given: str | None) -> str:
-    program = given or os.environ.get("MODELYARD_HELM") or shutil.which("helm")
-    if program is None:
-        raise UserError.of("helm is not on PATH", hint="install helm, or give its path: --helm PATH or MODELYARD_HELM")
-    return program
-
-
-def _folders(given: Sequence[str]) -> dict[str, Path]:
+def model_folders(given: Sequence[str]) -> dict[str, Path]:
     """`NAME=FOLDER` or just `FOLDER`, by name."""
     found = {}
     for text in given:
@@ -89,7 +82,7 @@ def _folders(given: Sequence[str]) -> dict[str, Path]:
 def _show(outcome: Outcome, prompt: str) -> None:
     for asked in outcome.asked:
         # A model may say anything, also what a terminal obeys.
-        text = "\n".join(map(visible, asked.answer.text.strip().splitlines()))
+        text = "\n".join(map(visible, asked.answer.text.strip().split("\n")))
         report.line(f"\n{asked.name} was asked: {prompt}\n\n{text or '(an empty answer)'}\n")
     report.table(("what", "measured", ""), _rows(outcome))
 
@@ -101,8 +94,12 @@ def _rows(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
         yield f"staged {staged.model}", f"{amount(staged.bytes)} in {staged.seconds:.1f} s", f"{speed}; {note}"
         if staged.shown:
             yield "  shown to the pods", f"{staged.shown:.1f} s", "read back, every digest compared"
-    yield "Ray", f"{outcome.ray:.1f} s", "until its dashboard answered"
-    yield "applications", f"{outcome.running:.1f} s", "from serveConfigV2 to RUNNING"
+    if outcome.ray is not None:
+        yield "Ray", f"{outcome.ray:.1f} s", "until its dashboard answered"
+    until = "from its start until it was ready" if outcome.ray is None else "from serveConfigV2 to RUNNING"
+    yield "applications", f"{outcome.running:.1f} s", until
+    for name, reason in outcome.left.items():
+        yield f"without {name}", "", f"it {reason}"
     for asked in outcome.asked:
         yield from _measured(asked)
 
@@ -166,4 +163,5 @@ def _data(outcome: Outcome) -> dict[str, Any]:
         "running": outcome.running,
         "answers": answers,
         "changes": [asdict(change) for change in outcome.changes],
+        "left_out": dict(outcome.left),
     }

@@ -6,17 +6,18 @@ import json
 from pathlib import Path
 
 from generator import assets, compile, gitindex, report, tree
+from generator.deployed import helm_program
 from generator.errors import Diagnostic, ExitCode, Severity, UserError, exit_code
 from generator.plan import Plan
 from generator.tree import Difference
 
 
-def render(catalogue: Path, out: Path | None, *, output: str) -> ExitCode:
+def render(catalogue: Path, out: Path | None, *, output: str, helm: str | None = None) -> ExitCode:
     """Compile the catalogue and write the tree."""
     found = assets.find()
     plan, warnings = _plan(catalogue, found)
     folder = _folder(catalogue, out, plan)
-    done = tree.write(folder, compile.files(plan, found))
+    done = tree.write(folder, compile.files(plan, found, helm_program(helm)))
     warnings += tuple(_left(folder, path) for path in done.left)
     if output == "json":
         counts = {"written": len(done.written), "removed": len(done.removed), "unchanged": len(done.unchanged)}
@@ -27,17 +28,19 @@ def render(catalogue: Path, out: Path | None, *, output: str) -> ExitCode:
         report.line(f"{folder}: completed a render that had been interrupted")
     report.line(
         f"{folder}: {len(done.written)} written, {len(done.removed)} removed, {len(done.unchanged)} unchanged"
-        f" ({len(plan.models)} models, {len(plan.services)} services)"
+        f" ({len(plan.models)} models, {len(plan.named)} services)"
     )
     return ExitCode.OK
 
 
-def check(catalogue: Path, out: Path | None, *, output: str, tracked: bool = False) -> ExitCode:
+def check(
+    catalogue: Path, out: Path | None, *, output: str, tracked: bool = False, helm: str | None = None
+) -> ExitCode:
     """Compile the catalogue and compare the tree; with `tracked`, Git must have its files too."""
     found = assets.find()
     plan, warnings = _plan(catalogue, found)
     folder = _folder(catalogue, out, plan)
-    files = compile.files(plan, found)
+    files = compile.files(plan, found, helm_program(helm))
     difference = tree.compare(folder, files)
     drift = _drift(folder, difference)
     if tracked and not drift:

@@ -103,6 +103,13 @@ class Sink(Protocol):
         """`labels` are those of the row."""
 
 
+class ClosableSink(Sink, Protocol):
+    """A sink that somebody made for one model."""
+
+    def close(self) -> None:
+        """Nothing is told any more."""
+
+
 class RayMetrics:
     """The table as metrics of this replica. Gauges are sent again and again, by a thread, until `close`."""
 

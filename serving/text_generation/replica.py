@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from common import metrics
 from common.errors import Overloaded, PromptRefused, StartRefused, Unavailable
 from common.manifest import check
+from common.metrics import ClosableSink
 
 from text_generation.backend import Asked, Complete, Done, Event, Health, Piece, Started
 from text_generation.observing import EngineMetrics
@@ -33,12 +34,15 @@ class Replica:
     Methods may be called through a handle of Serve, `answer` with `stream=True`.
     """
 
-    def __init__(self) -> None:
-        """Raises StartRefused."""
+    def __init__(self, sink: Callable[[str], ClosableSink] | None = None) -> None:
+        """`sink` makes what takes the numbers of the model with that name: Ray's metrics, where there is none.
+
+        Raises StartRefused.
+        """
         settings = Settings.read(os.environ)
         staged = check(settings.model, verify=settings.verify)
         self._name = settings.name or (staged.model if staged else settings.model.name)
-        self._metrics = metrics.RayMetrics(self._name)
+        self._metrics: ClosableSink = (sink or metrics.RayMetrics)(self._name)
         self._metrics.tell(metrics.FROM_CACHE, float(staged is not None))
         # huggingface_hub and tokenizers read these when they are imported.
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -112,6 +116,10 @@ class Replica:
 
     def __del__(self) -> None:
         """Serve calls it when the last request of a replica that ends is answered, or its time is over."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends the engine; callers that are left get Unavailable."""
         if hasattr(self, "_engine"):
             self._engine.close()
         if hasattr(self, "_metrics"):

@@ -74,13 +74,14 @@ def test_zizmor(repository: Path) -> None:
 
 def test_yamllint(fresh: Path) -> None:
     files = [p for p in fresh.rglob("*") if p.suffix in (".yml", ".yaml")]
-    assert len(files) == 6
+    assert len(files) == 7
     ours = [*(REPOSITORY / ".github").rglob("*.yml"), REPOSITORY / ".pre-commit-hooks.yaml"]
     assert run("yamllint", "--strict", "-d", YAMLLINT, *files, *ours) == ""
 
 
-def test_shellcheck_of_the_script_that_proposes(fresh: Path) -> None:
-    run("shellcheck", "--enable=all", "--exclude=SC2250,SC2312", fresh / ".ci/modelyard-propose.sh")
+@pytest.mark.parametrize("script", ["modelyard-propose.sh", "modelyard-images.sh"])
+def test_shellcheck_of_the_scripts(fresh: Path, script: str) -> None:
+    run("shellcheck", "--enable=all", "--exclude=SC2250,SC2312", fresh / ".ci" / script)
 
 
 def test_shellcheck_of_the_action() -> None:
@@ -116,6 +117,18 @@ def test_the_refresh_runs_by_schedule_and_one_at_a_time(fresh: Path) -> None:
     assert all(isinstance(line, str) for line in job["before_script"] + job["script"])
 
 
+def test_a_fork_builds_no_image(fresh: Path) -> None:
+    """Its author could change the script that gets the password of the registry."""
+    job = read(fresh / ".github/workflows/modelyard-images.yml")["jobs"]["build"]
+    own = "github.event.pull_request.head.repo.full_name == github.repository"
+    assert job["if"] == f"github.event_name != 'pull_request' || {own}"
+    merge, default = read(fresh / ".gitlab/modelyard.yml")["modelyard:images"]["rules"]
+    own = "$CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID"
+    assert merge["if"] == f'$CI_PIPELINE_SOURCE == "merge_request_event" && {own}'
+    assert default["if"] == "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"
+    assert merge["exists"] == default["exists"] == ["rendered/images/*/docker-bake.json"]
+
+
 def test_foreign_actions_are_pinned_and_no_expression_meets_a_shell(repository: Path) -> None:
     documents = [read(path) for path in workflows(repository)]
     documents += [read(CHECK / "action.yml")] if repository == REPOSITORY else []
@@ -138,7 +151,7 @@ def test_gitlab_includes_the_job(fresh: Path) -> None:
     assert not job["image"].endswith(":latest")
 
 
-@pytest.mark.parametrize("name", ["modelyard:check", "modelyard:refresh"])
+@pytest.mark.parametrize("name", ["modelyard:check", "modelyard:refresh", "modelyard:images"])
 def test_gitlab_shell_lines_pass_shellcheck(fresh: Path, tmp_path: Path, name: str) -> None:
     job = read(fresh / ".gitlab" / "modelyard.yml")[name]
     script = tmp_path / "job.sh"

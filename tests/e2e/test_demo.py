@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT, load_script
 
@@ -41,7 +42,7 @@ def git(folder: Path, *arguments: str) -> str:
 def test_rendered_twice(demo: ModuleType, helm: Path, capfd: pytest.CaptureFixture[str]) -> None:
     said = []
     for _ in range(2):
-        demo.render(helm)
+        demo.render(demo.PLATFORMS[demo.DEFAULT], helm)
         said.append(capfd.readouterr().out)
         assert git(demo.DEMO, "rev-list", "--count", "HEAD") == "1"
         assert git(demo.DEMO, "status", "--porcelain") == ""
@@ -63,6 +64,21 @@ def test_the_model_knows_the_capital_of_france(
     said = capfd.readouterr().out
     assert "tinyllama was asked: What is the capital of France?\n\nThe capital of France is Paris." in said
     assert "SmolLM2-135M-Instruct (Apache-2.0) stands in for TinyLlama/TinyLlama-1.1B-Chat-v1.0@" in said
+
+
+def test_every_platform_has_a_catalogue_with_its_service(demo: ModuleType) -> None:
+    for name, platform in demo.PLATFORMS.items():
+        text = (ROOT / platform.catalogue / "models.yaml").read_text()
+        services = {service["name"]: service for service in yaml.safe_load(text)["services"]}
+        assert platform.service in services, name
+        applications = services[platform.service]["applications"]
+        own = {application.get("name", application.get("model")) for application in applications}
+        assert set(platform.applications) <= own, name
+
+
+def test_a_platform_that_is_not_there(demo: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    assert demo.main(["gke"]) == 2
+    assert "no platform gke: eks, aks, shared-gpu, kserve, any-kubernetes" in capfd.readouterr().err
 
 
 def test_a_fault_in_the_catalogue_is_shown_as_modelyard_shows_it(

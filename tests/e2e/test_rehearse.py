@@ -40,10 +40,13 @@ platform:
 clusters:
   - {name: by-kro, provider: eks, selector: {stage: test}}
   - {name: by-helm, provider: eks, servicesBy: helm, selector: {stage: production}}
+  - {name: by-hand, provider: openshift, gitops: kubectl}
 caches:
   - {name: s3, type: s3}
+  - {name: disks, type: pvc, storageClass: gp3-csi}
 models:
-  - {name: tiny, source: {huggingface: org/tiny}, cache: s3}
+  - {name: tiny, source: {huggingface: org/tiny}, cache: s3, clusters: [by-kro, by-helm]}
+  - {name: on-disk, source: {huggingface: org/tiny}, cache: disks, clusters: [by-hand]}
 services:
   - name: chat
     clusters: [by-kro, by-helm]
@@ -54,6 +57,11 @@ services:
     accelerator: nvidia-l4
     applications:
       - {model: tiny, app: vllm, memory: 24Gi}
+  - name: inference
+    clusters: [by-hand]
+    runtime: kserve
+    applications:
+      - {model: on-disk, app: text-generation, route: /generate}
 """
 
 
@@ -148,6 +156,22 @@ def test_a_helm_cluster_in_json(desk: Desk) -> None:
     assert changed["applications[0].deployments[0]"] == "1 replica"
     assert "the replicas reserve 8 cores" in done.stderr or (os.cpu_count() or 1) >= 8
     assert "hf_mine" not in done.stdout + done.stderr
+    assert desk.left() == []
+
+
+def test_a_kserve_service_that_people_apply(desk: Desk) -> None:
+    """Its manifests are read, so that helm is not needed: claim, init container, server."""
+    words = ["inference", "--demo-model", "tiny", "--max-tokens", "7", "-v", "--output", "json"]
+    done = desk.rehearse(*words, MODELYARD_HELM="/nowhere/helm")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["service"], found["cluster"], found["ray"]) == ("inference", "by-hand", None)
+    assert "claims/model-on-disk-" in found["staged"][0]["target"]
+    assert "-m generator.prestage.waiting " in done.stderr
+    (answer,) = found["answers"]
+    assert answer["url"].endswith("/generate") and 1 <= answer["tokens"]["completion"] <= 7
+    changed = {change["path"]: change["now"] for change in found["changes"]}
+    assert changed["--host"] == "127.0.0.1"
     assert desk.left() == []
 
 

@@ -28,11 +28,17 @@ REFERENCES: dict[Place, tuple[Place, ...]] = {
         ("services", 0, "applications", 0, "model"),
         ("services", 1, "applications", 0, "backends", 0, "model"),
     ),
+    ("services", 2, "workers", 0, "name"): (("services", 2, "applications", 0, "workers"),),
 }
 # The second cluster shows what the first does not: the plain charts. Its strings are those of the first, and so it is
 # with models and the names of services.
 _TWINS: tuple[Place, ...] = (("clusters", 1), ("models", 1), ("models", 2), ("services", 1, "name"))
 _TWINS += (("caches", 1, "name"), ("caches", 1, "type"))
+# The third cluster is AKS, with what the others cannot have: caches, workers, secrets.
+_TWINS += (("clusters", 2, "name"), ("clusters", 2, "provider"), ("models", 4))
+_TWINS += tuple(("caches", i, key) for i in (2, 3, 4) for key in ("name", "type", "bucket"))
+_TWINS += tuple(("services", i, key) for i in (2, 3) for key in ("name", "clusters", "accelerator", "applications"))
+_TWINS += (("services", 3, "upgrade", "strategy"),)
 _TWINS += tuple(("models", 3, key) for key in ("name", "source", "cache", "clusters"))
 # Where `zq-marker` is not a value of the field.
 _MARKERS = {
@@ -48,6 +54,14 @@ _MARKERS = {
     "services[].applications[].cpu": "83",
     "services[].applications[].memory": "97Gi",
     "services[].ingress.host": "zq-marker.example.com",
+    "services[].faultTolerance.redis": "zq-marker:9783",
+    "services[].loadBalancer.sourceRanges[]": "97.83.0.0/16",
+    "clusters[].keyVault.tenant": "97836f6b-9783-4f6b-9783-97836f6b9783",
+    "clusters[].keyVault.client": "6f6b9783-9783-4f6b-9783-97836f6b9783",
+    "caches[].endpoint": "https://zqmarker.example.com",
+    "caches[].region": "zq-marker-9",
+    "caches[].size": "97Gi",
+    "caches[].repository": "zqmarker.example.com/a",
 }
 MARKER = "zq-marker"
 # What a field must hold beside any text.
@@ -67,7 +81,7 @@ def catalogue() -> dict[str, Any]:
     """The catalogue that sets every key of the language."""
     text = CASE.read_text(encoding="utf-8")
     # Pages list names in order: what is not the field comes last, whatever the field holds.
-    for old in ("two", "tools", "qwen", "t5"):
+    for old in ("two", "three", "tools", "qwen", "t5", "inside", "full", "moving"):
         text = text.replace(old, f"zz-{old}")
     for old, new in (("chat-tls", "zz-tls"), ("tokenSecret: hf", "tokenSecret: zz-hf")):
         text = text.replace(old, new)
@@ -96,7 +110,7 @@ def general(place: Place) -> str:
     return text.replace(f".*.{KEY}", f".{KEY}")
 
 
-_FREE = ("selector", "values", "labels", "nodeSelector", "annotations")
+_FREE = ("selector", "values", "labels", "nodeSelector", "annotations", "parameters")
 _REFERRING = {general(place) for places in REFERENCES.values() for place in places}
 
 

@@ -134,19 +134,26 @@ SERVE: dict[str, Any] = {
 CLUSTER: dict[str, Any] = {
     "rayVersion": "2.58.0",
     "enableInTreeAutoscaling": True,
-    "autoscalerOptions": {"version": "v2", "resources": {"requests": SMALL, "limits": SMALL}},
-    "authOptions": {"mode": "token"},
+    "autoscalerOptions": {
+        "version": "v2",
+        "idleTimeoutSeconds": 60,
+        "upscalingMode": "Conservative",
+        "resources": {"requests": SMALL, "limits": SMALL},
+    },
+    "authOptions": {"mode": "token", "secretName": "ray-token"},
     "gcsFaultToleranceOptions": {
         "redisAddress": "redis:6379",
+        "redisUsername": {"value": "default"},
         "redisPassword": {"valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}},
     },
     "headGroupSpec": {"rayStartParams": {"num-cpus": "0"}, "serviceType": "ClusterIP", "template": TEMPLATE},
     "workerGroupSpecs": [
         {
             "groupName": "workers",
-            "replicas": 1,
-            "minReplicas": 1,
+            "replicas": 0,
+            "minReplicas": 0,
             "maxReplicas": 3,
+            "labels": {"modelyard.dev/group": "workers"},
             "rayStartParams": {},
             "template": TEMPLATE,
         }
@@ -158,7 +165,15 @@ RAY_SERVICE: dict[str, Any] = {
     "rayClusterConfig": CLUSTER,
     "serveService": {"metadata": {"labels": LABELS}, "spec": {"type": "LoadBalancer", "ports": SERVICE_PORTS}},
     "excludeHeadPodFromServeSvc": True,
-    "upgradeStrategy": {"type": "NewCluster"},
+    "upgradeStrategy": {
+        "type": "NewClusterWithIncrementalUpgrade",
+        "clusterUpgradeOptions": {
+            "gatewayClassName": "istio",
+            "stepSizePercent": 10,
+            "intervalSeconds": 60,
+            "maxSurgePercent": 50,
+        },
+    },
     "rayClusterDeletionDelaySeconds": 60,
 }
 APPLICATION: dict[str, Any] = {
@@ -479,6 +494,56 @@ _NODE_POOL = {
     },
 }
 
+_UUID = "6fd1b7c2-6f5e-4d3c-9a4e-2b7f0c1d8e9a"
+_KEY_VAULT: dict[str, Any] = {
+    "provider": "azure",
+    "parameters": {
+        "keyvaultName": "kv-models",
+        "tenantId": _UUID,
+        "clientID": _UUID,
+        "usePodIdentity": "false",
+        "useVMManagedIdentity": "false",
+        "objects": "array:\n- |-\n  objectName: redis-password\n  objectType: secret",
+    },
+    "secretObjects": [
+        {"secretName": "redis", "type": "Opaque", "data": [{"objectName": "redis-password", "key": "password"}]}
+    ],
+}
+
+_RUNTIME: dict[str, Any] = {
+    "annotations": {"prometheus.kserve.io/port": "8080"},
+    "multiModel": False,
+    "protocolVersions": ["v1"],
+    "supportedModelFormats": [{"name": "modelyard", "autoSelect": False}],
+    "containers": [{**CONTAINER, "name": "kserve-container"}],
+    "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "10Gi"}}],
+}
+_PREDICTOR: dict[str, Any] = {
+    "minReplicas": 1,
+    "maxReplicas": 3,
+    "deploymentStrategy": {"type": "Recreate"},
+    "labels": {"claim.modelyard.dev/model-tinyllama-fe8a4ea1ffed": ""},
+    "serviceAccountName": "chat-serve",
+    "automountServiceAccountToken": False,
+    "enableServiceLinks": False,
+    "terminationGracePeriodSeconds": 60,
+    "priorityClassName": "serving",
+    **{key: POD[key] for key in ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints")},
+    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+    "model": {
+        "modelFormat": {"name": "modelyard"},
+        "runtime": "chat",
+        "storageUri": "pvc://model-tinyllama-fe8a4ea1ffed/models/tinyllama/fe8a4ea1ffed",
+        "resources": {"requests": SMALL, "limits": SMALL},
+    },
+    "initContainers": POD["initContainers"],
+    "volumes": [POD["volumes"][0]],
+}
+_INFERENCE = obj("serving.kserve.io/v1beta1", "InferenceService", "chat", spec={"predictor": _PREDICTOR})
+_INFERENCE["metadata"] |= {
+    "labels": {**LABELS, "networking.kserve.io/visibility": "cluster-local"},
+    "annotations": {"serving.kserve.io/deploymentMode": "Standard", "serving.kserve.io/autoscalerClass": "hpa"},
+}
 GOOD: tuple[dict[str, Any], ...] = (
     obj("v1", "Namespace", "ray-system", namespace=None),
     obj("v1", "ServiceAccount", "chat-ray", automountServiceAccountToken=False),
@@ -521,6 +586,9 @@ GOOD: tuple[dict[str, Any], ...] = (
     obj(IAM, "Role", "tinyllama-writer", spec=_IAM_ROLE),
     obj(EKS, "PodIdentityAssociation", "tinyllama-writer", spec=_ASSOCIATION),
     obj("karpenter.sh/v1", "NodePool", "modelyard-nvidia-l4", namespace=None, spec=_NODE_POOL),
+    obj("secrets-store.csi.x-k8s.io/v1", "SecretProviderClass", "chat-key-vault", spec=_KEY_VAULT),
+    obj("serving.kserve.io/v1alpha1", "ServingRuntime", "chat", spec=_RUNTIME),
+    _INFERENCE,
     entity("Template", SCAFFOLD),
     entity("Component", {**_OWNED, "lifecycle": "production", "dependsOn": ["resource:default/tinyllama"]}),
     entity("Resource", _OWNED),

@@ -8,8 +8,9 @@ from typing import Any
 from generator import bundle, naming
 from generator.plan import (
     Application,
+    Autoscaler,
     Backstage,
-    Cache,
+    Bucket,
     Cluster,
     Model,
     Notify,
@@ -33,7 +34,7 @@ services:
       - {model: tinyllama, route: /generate}
 """
 CODE = bundle.build("text-generation", {"app.py": b"def build(args):\n    return None\n"})
-S3 = Cache(name="s3", kind="s3", bucket=None, credentials="driver", regions=())
+S3 = Bucket(name="s3", kind="s3", bucket=None, credentials="driver", regions=(), server=None)
 CPU_IMAGE = "registry.example.com/ml/ray:1.4.0@sha256:" + "a" * 64
 VLLM_IMAGE = "registry.example.com/ml/ray-llm:2.58.0"
 PRESTAGE_IMAGE = "registry.example.com/platform/modelyard-prestage:0.1.0"
@@ -96,6 +97,9 @@ CLUSTER = Cluster(
     destination="*",
     values={},
     services_by="kro",
+    gitops="argocd",
+    profile=None,
+    key_vault=None,
     node_pools=None,
     addons=("kro", "kuberay-operator"),
 )
@@ -111,6 +115,20 @@ def application(of: Model, app: str, route: str, accelerators: int = 0) -> Appli
         min_replicas=1,
         max_replicas=3,
         accelerators=accelerators,
+        group="workers",
+    )
+
+
+def workers(limits: dict[str, str], accelerator: str | None = None, most: int = 3) -> Workers:
+    return Workers(
+        name="workers",
+        accelerator=accelerator,
+        image=VLLM_IMAGE if accelerator else CPU_IMAGE,
+        min=1,
+        max=most,
+        limits=limits,
+        node_selector={},
+        tolerations=({"key": "nvidia.com/gpu", "operator": "Exists"},) if accelerator else (),
     )
 
 
@@ -121,9 +139,10 @@ def service(name: str, served: Application, limits: dict[str, str], accelerator:
         clusters=("peeks-hub",),
         image=VLLM_IMAGE if accelerator else CPU_IMAGE,
         ray_version="2.58.0",
-        accelerator=accelerator,
+        runtime="ray",
+        head={"cpu": "1", "memory": "4Gi"},
         applications=(served,),
-        workers=Workers(1, 3, limits, {}, ("nvidia.com/gpu",) if accelerator else ()),
+        groups=(workers(limits, accelerator),),
         shutdown=Shutdown(drain=50, grace=80),
         serve_config="applications: []\n",
         code=None if accelerator else CODE,
@@ -131,6 +150,14 @@ def service(name: str, served: Application, limits: dict[str, str], accelerator:
         cache=served.models[0].cache,
         capacity="3Gi",
         ingress=None,
+        load_balancer=None,
+        autoscaler=Autoscaler(60, "default"),
+        upgrade=None,
+        fault_tolerance=None,
+        auth_secret=None,
+        priority_class=None,
+        queue=None,
+        spread=None,
     )
 
 
@@ -179,6 +206,7 @@ def example_plan(**changes: Any) -> Plan:
         prestages=(staged(MISTRAL), staged(TINYLLAMA)),
         services=(CHAT, MISTRAL_SERVICE),
         bundles=(CODE,),
+        baked=(),
         images={PRESTAGE_IMAGE: "prestage", CPU_IMAGE: "ray", VLLM_IMAGE: "ray"},
         version="0.1.0",
     )

@@ -18,7 +18,7 @@ from generator.apps.base import drain
 from generator.catalog import ACCELERATORS
 from generator.plan import Plan
 from generator.spec import Application
-from generator.spec.service import AppName
+from generator.spec.application import AppName
 
 KINDS = assets.find().root / "schemas/kinds"
 ONE = Served("tiny", "/mnt/models/models/tiny/aaaaaaaaaaaa", 2048)
@@ -266,8 +266,9 @@ def test_new_weights_change_user_config_and_the_catalogue_page_only(tmp_path: Pa
 def test_each_replica_of_each_model_has_a_pod(tmp_path: Path) -> None:
     """And every pod room for the router's two replicas, so that no replica waits for a place."""
     (service,) = planned(tmp_path, ROUTER.replace("W", "1").replace("ab,", "ab, replicas: {min: 1, max: 3},")).services
-    assert (service.workers.min, service.workers.max) == (2, 6)
-    assert dict(service.workers.limits) == {"cpu": "3", "memory": "33Gi"}
+    (group,) = service.groups
+    assert (group.min, group.max) == (2, 6)
+    assert dict(group.limits) == {"cpu": "3", "memory": "33Gi"}
     deployments = yaml.safe_load(service.serve_config)["applications"][0]["deployments"]
     whole = [d["ray_actor_options"]["memory"] for d in deployments]
     assert whole == [2**29, 32 * 2**30, 32 * 2**30]
@@ -287,7 +288,7 @@ def test_each_replica_of_each_model_has_a_pod(tmp_path: Path) -> None:
 )
 def test_memory_that_is_left_out(application: str, memory: str, tmp_path: Path) -> None:
     (service,) = planned(tmp_path, application).services
-    assert service.workers.limits["memory"] == memory
+    assert service.groups[0].limits["memory"] == memory
 
 
 def test_names_that_are_left_out(tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ CASES = Path(__file__).parents[1] / "cases"
 
 
 @pytest.mark.parametrize("case", sorted(p.parent.name for p in CASES.glob("*/models.yaml")))
-def test_renders_as_expected(case: str, update_golden: bool) -> None:
+def test_renders_as_expected(case: str, update_golden: bool, helm: Path) -> None:
     found = assets.find()
     planned = compile.plan_catalogue(CASES / case / "models.yaml", found)
     assert planned.plan is not None, planned.diagnostics
-    tree = compile.files(planned.plan, found)
+    tree = compile.files(planned.plan, found, str(helm))
     made = {**tree.files, MANIFEST: tree.manifest}
     golden.compare(CASES / case / "expected", made, update=update_golden)
 

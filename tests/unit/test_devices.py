@@ -164,8 +164,9 @@ def test_a_service_on_neuron(tmp_path: Path) -> None:
     assert told(found) == {}
     (chat,) = plan_of(found).services
     assert chat.image == "registry.example.com/ml/ray-neuron:1.0"
-    assert chat.workers.limits == {"cpu": "2", "memory": "24Gi", "aws.amazon.com/neuroncore": "2"}
-    assert chat.workers.tolerations == ("aws.amazon.com/neuron",)
+    (group,) = chat.groups
+    assert group.limits == {"cpu": "2", "memory": "24Gi", "aws.amazon.com/neuroncore": "2"}
+    assert group.tolerations == ({"key": "aws.amazon.com/neuron", "operator": "Exists"},)
     (entry,) = yaml.safe_load(chat.serve_config)["applications"]
     (config,) = entry["args"]["llm_configs"]
     assert (

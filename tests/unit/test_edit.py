@@ -227,7 +227,7 @@ def test_name_up_to_the_limit_is_taken(characters: int) -> None:
         (AddService("ask", "tinyllama", replicas="3:1"), "min 3 is above max 1", ""),
         (AddService("ask", "tinyllama", replicas="few"), "`few` is no number of replicas", "--replicas 1:3"),
         (AddService("ask", "tinyllama", replicas="-1"), "`-1` is no number of replicas", "--replicas 1:3"),
-        (AddService("ask", "tinyllama", replicas="0:1"), "replicas.min: ", ""),
+        (AddService("ask", "tinyllama", replicas="1:1001"), "replicas.max: ", ""),
         (AddService("s" * 48, "tinyllama"), "name has 48 characters, 47 are left", "shorten it by 1"),
         (AddService("2nd", "tinyllama"), "services[1].name: `2nd` is not allowed here", "a letter first"),
     ],

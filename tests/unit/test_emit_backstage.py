@@ -401,7 +401,7 @@ def test_a_served_model_keeps_the_size_it_is_served_with() -> None:
 
 
 def test_two_services_of_a_model_offer_both_sizes() -> None:
-    larger = replace(plans.CHAT, name="more", workers=replace(plans.CHAT.workers, limits={"memory": "16Gi"}))
+    larger = replace(plans.CHAT, name="more", groups=(plans.workers({"memory": "16Gi"}),))
     (choice,) = sizing.choices((plans.TINYLLAMA,), (plans.CHAT, larger))
     assert choice.options[0].memory == ("8Gi", "16Gi")
 

@@ -16,6 +16,7 @@ from markdown_it.token import Token
 from generator.apps import APPS
 from generator.assets import find
 from generator.emit import catalogue
+from generator.emit.catalogue import markdown, services
 from generator.plan import Ingress, Plan
 from tests.unit import plans
 
@@ -141,7 +142,7 @@ def test_examples_fit_the_application() -> None:
 
 
 def test_every_application_has_an_example() -> None:
-    assert catalogue.ASK.keys() == APPS.keys()
+    assert services.ASK.keys() == APPS.keys()
 
 
 def test_what_to_apply() -> None:
@@ -199,7 +200,7 @@ def shape(text: str) -> list[list[int]]:
 @given(st.text())
 @example("".join(HOSTILE))
 def test_escaped_text_is_only_text(text: str) -> None:
-    escaped = catalogue.escape(text)
+    escaped = markdown.escape(text)
     (inline,) = (t for t in MARKDOWN.parse("x" + escaped) if t.type == "inline")
     assert kinds(inline) <= {"text", "text_special"}
     # Markdown itself replaces NUL.
@@ -214,7 +215,7 @@ def test_code_is_shown_as_it_is(text: str) -> None:
     flat = " ".join(text.split())
     if not flat:
         return
-    (inline,) = (t for t in MARKDOWN.parse(catalogue.code(text)) if t.type == "inline")
+    (inline,) = (t for t in MARKDOWN.parse(markdown.code(text)) if t.type == "inline")
     assert [(child.type, child.content) for child in inline.children or ()] == [("code_inline", flat)]
 
 

@@ -72,14 +72,52 @@ def ready_is(text: str, service: dict[str, Any]) -> Any:
     return evaluate.value(source, evaluate.Scope({"rayService": service}, live=frozenset({"rayService"})))
 
 
-def test_every_field_is_required_or_has_a_default() -> None:
+def test_every_field_is_required_or_has_a_default_or_may_be_left_out() -> None:
     def leaves(node: Any, path: str = "") -> Any:
         for key, value in node.items():
             yield from leaves(value, f"{path}.{key}") if isinstance(value, dict) else [(f"{path}.{key}", value)]
 
-    schema = definition(GRAPHS["model-service"])["spec"]["schema"]
+    spec = definition(GRAPHS["model-service"])["spec"]
     decided = ("default=", "required=true")
-    assert [path for path, kind in leaves(schema["spec"]) if not any(word in kind for word in decided)] == []
+    optional = [path for path, kind in leaves(spec["schema"]["spec"]) if not any(word in kind for word in decided)]
+    assert optional
+    text = str(spec["resources"])
+    for path in optional:
+        assert f"schema.spec.?{path[1:]}}}" in text and f"schema.spec{path}" not in text, path
+
+
+def test_what_an_instance_leaves_out_is_left_out(helm: str) -> None:
+    chat, gpu = (
+        next(obj for obj in expand(definition(GRAPHS["model-service"]), instance) if obj["kind"] == "RayService")[
+            "spec"
+        ]
+        for instance in template(helm, "model-services")
+    )
+    assert [{"upgradeStrategy", "serveService"} & set(spec) for spec in (chat, gpu)] == [
+        {"upgradeStrategy"},
+        {"serveService"},
+    ]
+    configs = chat["rayClusterConfig"], gpu["rayClusterConfig"]
+    assert ["gcsFaultToleranceOptions" in config for config in configs] == [False, True]
+    pods = [config["workerGroupSpecs"][0]["template"]["spec"] for config in configs]
+    assert ["priorityClassName" in pod for pod in pods] == [False, True]
+    assert [config["authOptions"] for config in configs] == [
+        {"mode": "token"},
+        {"mode": "token", "secretName": "gpu-ray-token"},
+    ]
+
+
+def test_without_a_user_the_platform_chooses(helm: str) -> None:
+    instance = template(helm, "model-services")[0]
+    del instance["spec"]["uid"]
+    made = expand(definition(GRAPHS["model-service"]), instance)
+    config = next(obj for obj in made if obj["kind"] == "RayService")["spec"]["rayClusterConfig"]
+    for group in (config["headGroupSpec"], *config["workerGroupSpecs"]):
+        assert group["template"]["spec"]["securityContext"] == {
+            "runAsNonRoot": True,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
 
 
 def test_only_namespaced_children_and_no_owner_of_the_volume() -> None:

@@ -13,19 +13,18 @@ from generator import assets, naming
 from generator.catalog import ACCELERATORS
 from generator.emit import nodepools
 from generator.kinds import load_schemas, validate
-from generator.plan import Plan, Service, Workers
+from generator.plan import Plan, Service
+from generator.runtimes.ray import pool as wanted_labels
 from generator.spec.cluster import Cluster as Asked
 from tests.unit.plans import CHAT, CLUSTER, MISTRAL_SERVICE, example_plan
+from tests.unit.plans import workers as group
 
 SCHEMAS = load_schemas(assets.find().root / "schemas" / "kinds")
 POOLED = replace(CLUSTER, node_pools="auto-mode")
 NEURON = replace(
     MISTRAL_SERVICE,
     name="compiled",
-    accelerator="aws-inferentia2",
-    workers=Workers(
-        1, 2, {"cpu": "2", "memory": "24Gi", "aws.amazon.com/neuroncore": "2"}, {}, ("aws.amazon.com/neuron",)
-    ),
+    groups=(group({"cpu": "2", "memory": "24Gi", "aws.amazon.com/neuroncore": "2"}, "aws-inferentia2", 2),),
 )
 
 
@@ -44,9 +43,13 @@ def pools(plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 def workers(service: Service, most: int, count: int, resource: str = "nvidia.com/gpu", **limits: str) -> Service:
-    return replace(
-        service, workers=Workers(1, most, {"cpu": "2", "memory": "24Gi", **limits, resource: str(count)}, {}, ())
-    )
+    asked = {"cpu": "2", "memory": "24Gi", **limits, resource: str(count)}
+    return replace(service, groups=(group(asked, service.accelerator, most),))
+
+
+def on(accelerator: str, service: Service = MISTRAL_SERVICE) -> Service:
+    """The service with another accelerator."""
+    return replace(service, groups=tuple(replace(one, accelerator=accelerator) for one in service.groups))
 
 
 @pytest.mark.parametrize("cluster", [CLUSTER, POOLED])
@@ -106,10 +109,11 @@ def test_the_language_knows_who_makes_nodes() -> None:
 def test_pods_find_their_nodes(name: str) -> None:
     """What a worker asks for, tolerates and selects is what the nodes of its pool have, and no other pool's."""
     row = ACCELERATORS[name]
-    service = workers(replace(MISTRAL_SERVICE, accelerator=name), 1, 1, row.resource)
-    (pool,) = pools(planned(service)).values()
-    template = pool["spec"]["template"]
-    assert template["metadata"]["labels"] == nodepools.selector(POOLED, service) == {naming.ACCELERATOR_LABEL: name}
+    service = workers(on(name), 1, 1, row.resource)
+    (made,) = pools(planned(service)).values()
+    template = made["spec"]["template"]
+    wanted_by_pods = wanted_labels(POOLED, service.groups[0])
+    assert template["metadata"]["labels"] == wanted_by_pods == {naming.ACCELERATOR_LABEL: name}
     assert template["spec"]["taints"] == [{"key": row.toleration, "effect": "NoSchedule"}]
     wanted = {item["key"]: item["values"] for item in template["spec"]["requirements"]}
     assert wanted["eks.amazonaws.com/instance-family"] == list(row.families)
@@ -119,7 +123,7 @@ def test_pods_find_their_nodes(name: str) -> None:
 
 @pytest.mark.parametrize(("cluster", "service"), [(CLUSTER, MISTRAL_SERVICE), (POOLED, CHAT)])
 def test_pods_select_no_label_that_nobody_sets(cluster: Any, service: Service) -> None:
-    assert nodepools.selector(cluster, service) == {}
+    assert wanted_labels(cluster, service.groups[0]) == {}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +140,7 @@ def test_pods_select_no_label_that_nobody_sets(cluster: Any, service: Service) -
         ([NEURON], {"aws.amazon.com/neuron": "4"}),
         ([workers(NEURON, 1, 8, "aws.amazon.com/neuroncore")], {"aws.amazon.com/neuron": "12"}),
         (
-            [workers(replace(NEURON, accelerator="aws-trainium2"), 1, 4, "aws.amazon.com/neuroncore")],
+            [workers(on("aws-trainium2"), 1, 4, "aws.amazon.com/neuroncore")],
             {"aws.amazon.com/neuron": "2"},
         ),
     ],

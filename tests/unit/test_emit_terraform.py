@@ -1,26 +1,23 @@
-"""The modules are what a security review asks for, and the variables are those of the catalogue."""
+"""EKS: the modules are what a security review asks for, and the variables are those of the catalogue."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import hcl2
 import pytest
 
 from generator import naming
 from generator.assets import find
 from generator.emit import terraform
+from generator.emit.terraform.eks import STATED
 from generator.plan import Region
-from tests.unit import plans
+from tests.unit import hcl, plans
 
-SOURCE = Path(__file__).parents[2] / "chart-templates/terraform"
+SOURCE = hcl.SOURCES / "eks"
 MODULES = ("model-bucket", "cluster-access")
 SOURCES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.tf"))
 
@@ -33,36 +30,20 @@ def variables(name: str = "peeks-hub", **changes: Any) -> dict[str, Any]:
     return dict(json.loads(tree(**changes)[f"terraform/{name}.tfvars.json"]))
 
 
-@cache
 def module(name: str) -> dict[str, list[Any]]:
-    """All files of a module parsed: block type to blocks, strings without the quotes of the source."""
-    merged: dict[str, list[Any]] = {}
-    for path in sorted((SOURCE / name).glob("*.tf")):
-        with path.open() as file:
-            for kind, blocks in unquoted(hcl2.load(file)).items():
-                if isinstance(blocks, list):
-                    merged.setdefault(kind, []).extend(blocks)
-    return merged
-
-
-def unquoted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {unquoted(key): unquoted(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [unquoted(item) for item in value]
-    return value[1:-1] if isinstance(value, str) and value[:1] == value[-1:] == '"' else value
+    return hcl.module(f"eks/{name}")
 
 
 def blocks(name: str, kind: str, *labels: str) -> list[dict[str, Any]]:
-    found: list[Any] = module(name)[kind]
-    for label in labels:
-        found = [block[label] for block in found if label in block]
-    return found
+    return hcl.blocks(f"eks/{name}", kind, *labels)
 
 
 def one(name: str, kind: str, *labels: str) -> dict[str, Any]:
-    (block,) = blocks(name, kind, *labels)
-    return block
+    return hcl.one(f"eks/{name}", kind, *labels)
+
+
+def reckoned(name: str, folder: Path, **given: Any) -> dict[str, Any]:
+    return hcl.reckoned(f"eks/{name}", folder, **given)
 
 
 def actions(statements: list[dict[str, Any]]) -> set[str]:
@@ -81,28 +62,12 @@ def test_static_files_are_copied_byte_for_byte() -> None:
 
 
 def test_what_terraform_left_in_a_checkout_is_not_copied(tmp_path: Path) -> None:
-    folder = tmp_path / "chart-templates/terraform/model-bucket"
+    folder = tmp_path / "chart-templates/terraform/eks/model-bucket"
     (folder / ".terraform").mkdir(parents=True)
     for name in ("main.tf", "terraform.tfstate", ".terraform/modules.json"):
         (folder / name).write_text("x")
     files = dict(terraform.emit(plans.example_plan(), replace(find(), root=tmp_path)))
     assert [path for path in files if "model-bucket/" in path] == ["terraform/model-bucket/main.tf"]
-
-
-@pytest.mark.parametrize("path", SOURCES)
-def test_every_file_parses(path: str) -> None:
-    with (SOURCE / path).open() as file:
-        assert hcl2.load(file)
-
-
-def test_formatting_is_canonical() -> None:
-    program = shutil.which("terraform")
-    if program is None:
-        assert all("\t" not in (SOURCE / path).read_text() for path in SOURCES)
-        return
-    command = [program, "fmt", "-check", "-recursive", "-diff", str(SOURCE)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -112,22 +77,6 @@ def test_versions_are_bounded_and_the_account_is_guarded(name: str) -> None:
     assert settings["required_version"] == ">= 1.9, < 2.0"
     assert providers["aws"] == {"source": "hashicorp/aws", "version": ">= 6.0, < 7.0"}
     assert one(name, "provider", "aws")["allowed_account_ids"] == ["${var.aws_account_id}"]
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_variables_and_outputs_are_described(name: str) -> None:
-    for kind in ("variable", "output"):
-        for block in module(name)[kind]:
-            ((label, body),) = block.items()
-            assert len(body["description"]) > 15, label
-            assert kind == "output" or "type" in body, label
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_every_variable_is_used_and_every_use_is_declared(name: str) -> None:
-    text = "".join(path.read_text() for path in (SOURCE / name).glob("*.tf"))
-    declared = {label for block in module(name)["variable"] for label in block}
-    assert set(re.findall(r"\bvar\.([a-z0-9_]+)", text)) == declared
 
 
 def test_bucket_is_closed_to_the_public() -> None:
@@ -238,33 +187,6 @@ def test_only_the_writer_reaches_the_home_bucket_of_another_region_and_only_to_r
         assert "local.readable[each.key]" in str(statement["resources"])
     for statement in one("cluster-access", "data", "aws_iam_policy_document", "write")["statement"]:
         assert "local.bucket_arns" in str(statement["resources"]) and "home" not in str(statement["resources"])
-
-
-def reckoned(name: str, folder: Path, **given: Any) -> dict[str, Any]:
-    """A module's locals as Terraform reckons them, which takes no provider. Raises ValueError with what it refuses."""
-    program = shutil.which("terraform")
-    if program is None:
-        pytest.skip("terraform is not installed")
-    text = (SOURCE / name / "main.tf").read_text()
-    found = re.search(r"^locals \{\n(.*?)^\}", text, re.DOTALL | re.MULTILINE)
-    assert found
-    names = re.findall(r"^  (\w+) += ", found[1], re.MULTILINE)
-    shown = "".join(f'output "{n}" {{\n  value = local.{n}\n}}\n' for n in names)
-    here = folder / name
-    here.mkdir()
-    shutil.copy(SOURCE / name / "variables.tf", here)
-    (here / "main.tf").write_text(found[0].replace("data.aws_partition.current.partition", '"aws"') + "\n" + shown)
-    (here / "given.tfvars.json").write_text(json.dumps(given))
-
-    def run(*command: str) -> str:
-        done = subprocess.run([program, f"-chdir={here}", *command], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise ValueError(done.stderr)
-        return done.stdout
-
-    run("init", "-input=false", "-no-color")
-    run("apply", "-auto-approve", "-input=false", "-no-color", "-var-file=given.tfvars.json")
-    return {key: value["value"] for key, value in json.loads(run("output", "-json")).items()}
 
 
 ACCOUNT = {"aws_account_id": "123456789012", "prefix": "p"}
@@ -393,7 +315,7 @@ VALUES = {
 def test_stated_values_become_variables() -> None:
     clusters = (replace(plans.CLUSTER, values=VALUES),)
     seen = variables(clusters=clusters)
-    assert {key: seen[key] for key in terraform.STATED} == {key: VALUES[key] for key in terraform.STATED}
+    assert {key: seen[key] for key in STATED} == {key: VALUES[key] for key in STATED}
     assert seen["prefix"] == "p2"
     assert variables("model-bucket", clusters=clusters) == {
         "aws_account_id": "123456789012",
@@ -504,7 +426,7 @@ def test_variables_are_declared_and_open_ones_have_no_default() -> None:
         given = variables(path)
         assert given.keys() <= declared.keys()
         required = {label for label, body in declared.items() if "default" not in body}
-        assert required - given.keys() <= set(terraform.STATED)
+        assert required - given.keys() <= set(STATED)
 
 
 def test_nothing_without_buckets_on_eks() -> None:

@@ -28,24 +28,26 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hubread", "hubfaults", "lockplan", "modelconfig"),
     ("hubfiles",),
     ("hub",),
-    ("applications", "memory"),
+    ("workers",),
+    ("applications", "baking", "clusters", "memory", "stated"),
     ("pods",),
-    ("devices",),
+    ("devices", "inference", "rayclusters", "storage"),
     ("checks",),
     ("services",),
     ("resolve",),
     ("emit",),
-    ("kinds",),
+    ("deployed", "kinds"),
     ("lint",),
     ("compile", "edit", "gc", "scaffold"),
     ("clireference", "diff", "rehearse", "versions"),
+    ("develop",),
     ("report",),
     ("verbs",),
     ("commands",),
     ("cli", "__main__"),
 )
 TERMINAL = {"report", "cli", "__main__", "prestage"}  # units that may print; prestage is a program of its own
-PROGRAMS = {"generator.rehearse.guard"}  # modules that are programs, too
+PROGRAMS = {"generator.develop.driver", "generator.rehearse.guard"}  # modules that are programs, too
 LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
 
 

@@ -58,7 +58,17 @@ def test_good(sample: dict[str, Any]) -> None:
 
 
 # Maps whose keys are the user's own, and what another schema judges.
-OPEN = {"labels", "matchLabels", "nodeSelector", "data", "binaryData", "limits", "requests", "volumeAttributes"}
+OPEN = {
+    "annotations",
+    "labels",
+    "matchLabels",
+    "nodeSelector",
+    "data",
+    "binaryData",
+    "limits",
+    "requests",
+    "volumeAttributes",
+}
 OPEN |= {"values", "rayStartParams", "valuesObject", "elements", "input", "schema", "properties"}
 
 
@@ -137,6 +147,16 @@ def test_names_are_required(sample: dict[str, Any], key: str) -> None:
         ("Job", f"{JOB}.containers.0.env.0.value", 1, "type"),
         ("Job", f"{JOB}.containers.0.ports.0.name", "a-name-that-is-too-long", "too long"),
         ("Job", f"{JOB}.restartPolicy", "Always", "is not one of"),
+        # Ray clusters
+        (
+            "RayService",
+            "spec.rayClusterConfig.gcsFaultToleranceOptions.redisPassword",
+            {"value": "in the clear"},
+            "valueFrom",
+        ),
+        ("RayService", "spec.upgradeStrategy.clusterUpgradeOptions.stepSizePercent", 0, "minimum"),
+        ("RayService", "spec.upgradeStrategy.type", "Rolling", "is not one of"),
+        ("RayService", "spec.rayClusterConfig.autoscalerOptions.upscalingMode", "conservative", "is not one of"),
         # Jobs
         ("Job", "spec.ttlSecondsAfterFinished", 60, "ttlSecondsAfterFinished"),
         ("Job", "spec.backoffLimit", 6.0, "type"),

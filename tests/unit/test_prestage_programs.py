@@ -26,7 +26,9 @@ PROGRAMS = (
     "generator.prestage",
     "generator.prestage.loadtest",
     "generator.prestage.refresh",
+    "generator.prestage.bake",
     "generator.prestage.ended",
+    "generator.prestage.waiting",
 )
 
 

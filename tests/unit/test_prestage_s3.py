@@ -234,3 +234,36 @@ def test_a_bucket_that_is_not_there_is_named(place: Place, source: Path) -> None
     ended = stage(PLAN, "s3://no-such-bucket/models/m", source)
     assert ended.error and ended.error.exit is PrestageExit.STORAGE
     assert "NoSuchBucket" in ended.error.reason and "terraform" in ended.error.hint
+
+
+@pytest.mark.parametrize(
+    ("bucket", "change", "named"),
+    [
+        ("no-such-bucket", environment(), "make the bucket"),
+        (s3world.BUCKET, environment(AWS_SECRET_ACCESS_KEY="wrong"), "the Secret"),
+        (s3world.BUCKET, environment(AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None), "the Secret"),
+    ],
+    ids=["bucket", "keys", "no keys"],
+)
+def test_of_another_server_no_role_is_named(
+    place: Place,
+    source: Path,
+    seaweedfs: SeaweedFS,
+    monkeypatch: pytest.MonkeyPatch,
+    bucket: str,
+    change: Callable[[pytest.MonkeyPatch], None],
+    named: str,
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    change(monkeypatch)
+    ended = stage(PLAN, f"s3://{bucket}/{place.prefix}", source, endpoint_url=seaweedfs.url)
+    assert ended.error and ended.error.exit is PrestageExit.STORAGE and named in ended.error.hint
+
+
+def test_another_server_is_asked_by_path(
+    place: Place, source: Path, proxied: S3Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No name of a bucket below its host: few servers of one's own have such names."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    done(PLAN, place.url, source, endpoint_url=proxied.url.replace("127.0.0.1", "localhost"))
+    assert {asked.target.split("/")[1].partition("?")[0] for asked in proxied.asked} == {s3world.BUCKET}

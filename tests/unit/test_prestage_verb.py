@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from generator.plan import Region
+from generator.errors import UserError
+from generator.plan import Baked, Bucket, Cache, Claims, Region
 from generator.verbs import prestage
 from tests.standins.hub import HubStandIn
 from tests.unit import loadtesting, plans
@@ -66,7 +67,24 @@ def test_a_model_with_a_load_test_is_tested(tmp_path: Path, config: bytes | None
 def test_of_several_regions_the_first_is_filled() -> None:
     model = plans.model("tiny", REPO, "c" * 40)
     regions = (Region("eu-west-1", "home"), Region("us-east-1", "away"))
-    asked = replace(model, cache=replace(model.cache, bucket=None, regions=regions))
+    asked = replace(model, cache=Bucket("s3", "s3", None, "driver", regions, None))
     assert prestage._own_target(plans.staged(asked)) == f"s3://home/{model.key}"
-    asked = replace(model, cache=replace(model.cache, bucket=None, regions=()))
+    asked = replace(model, cache=Bucket("s3", "s3", None, "driver", (), None))
     assert prestage._own_target(plans.staged(asked)) is None
+
+
+@pytest.mark.parametrize(
+    ("cache", "said"),
+    [
+        (Claims("claims", "pvc", "gp3", None, "ReadWriteOnce", None), "claim"),
+        (Baked("baked", "image", "cr.example.com/models"), "images"),
+        (Bucket("s3", "s3", None, "driver", (), None), "named after the cluster"),
+    ],
+)
+def test_a_model_without_a_place_here_is_told_one(cache: Cache, said: str) -> None:
+    model = plans.model("tiny", REPO, "c" * 40)
+    asked = replace(model, cache=cache)
+    assert prestage._own_target(plans.staged(asked)) is None
+    with pytest.raises(UserError, match=said) as refused:
+        prestage._refuse(plans.staged(asked), Path("models.yaml"))
+    assert "--target" in refused.value.diagnostics[0].hint

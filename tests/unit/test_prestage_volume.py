@@ -249,6 +249,16 @@ def test_a_full_disk_is_named(source: Path, target: Path) -> None:
     assert done(PLAN, target, source).tally.copied < sum(map(len, FILES.values()))  # what was there is used
 
 
+def test_other_users_read_what_was_written(source: Path, target: Path) -> None:
+    """Serving pods have another user than the Job, and mount the volume without its group being changed."""
+    target.parent.mkdir()
+    ended = child(source, target, "os.umask(0o022)")
+    assert ended.returncode == 0, ended.stdout
+    modes = {path: path.stat().st_mode & 0o777 for path in (target, *target.rglob("*"))}
+    readers = {path: 0o755 if path.is_dir() else 0o644 for path in modes}
+    assert {str(p): oct(mode) for p, mode in modes.items()} == {str(p): oct(mode) for p, mode in readers.items()}
+
+
 @pytest.mark.parametrize("closed", [".", ".modelyard", "sub"])
 def test_a_folder_that_may_not_be_written_is_named(source: Path, target: Path, closed: str) -> None:
     (target / closed).mkdir(parents=True)
@@ -257,4 +267,5 @@ def test_a_folder_that_may_not_be_written_is_named(source: Path, target: Path, c
         said = failure(child(source, target, LIKE_A_USER))
     finally:
         (target / closed).chmod(0o700)
-    assert said["exit"] == 73 and "Permission denied" in str(said["reason"]) and "65532" in str(said["hint"])
+    assert said["exit"] == 73 and "Permission denied" in str(said["reason"])
+    assert f"user {os.getuid()} " in str(said["hint"])

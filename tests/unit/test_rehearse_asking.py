@@ -67,7 +67,7 @@ def delta(content: str | None, finish: str | None = None) -> dict[str, Any]:
 
 
 def ask(application: Application, import_path: str = "text_generation.app:build") -> Answer:
-    return asking.ask({"name": "chat", "import_path": import_path}, Question(application.url, "Where?", 16))
+    return asking.ask("chat", import_path, Question(application.url, "Where?", 16))
 
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
@@ -149,7 +149,7 @@ def test_no_answer(application: Application, replies: Mapping[str, Reply], messa
 
 def test_nobody_there(application: Application) -> None:
     with pytest.raises(UserError, match="gives no answer"):
-        asking.ask({"name": "x", "import_path": "translation.app:build"}, Question("http://127.0.0.1:1", "a", 1))
+        asking.ask("x", "translation.app:build", Question("http://127.0.0.1:1", "a", 1))
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,6 @@ def test_a_tree_without_services() -> None:
         deployed.chosen((), None, None, Path("rendered"))
 
 
-def test_templates_are_filled_everywhere_and_strictly() -> None:
-    facts = {".name": "east", ".values.region": "eu-west-1"}
-    node = {"a": ["{{ .name }}-{{ .values.region }}", 1, None], "b": {"c": "plain", "d": True}}
-    assert deployed.filled(node, facts) == {"a": ["east-eu-west-1", 1, None], "b": {"c": "plain", "d": True}}
-    with pytest.raises(UserError, match=r"asks for \{\{ \.nothing \}\}"):
-        deployed.filled(["{{ .nothing }}"], facts)
-
-
 def test_helm_that_cannot_be_started() -> None:
     tree = CASES / "plain-helm" / "expected"
     with pytest.raises(UserError, match="cannot run helm: No such file"):

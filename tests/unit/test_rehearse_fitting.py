@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from generator.rehearse.deployed import Place
-from generator.rehearse.fitting import Fitted, Machine, fit, unfit
-from generator.rehearse.work import Container, Work
+from generator.errors import UserError
+from generator.rehearse.fitting import Fitted, Machine, fit, part
 
 LARGE = Machine(cores=64, memory=2**40)
 FOLDERS = {"/mnt/models": "/here/models", "/opt/code": "/here/code", "/tmp": "/here/tmp"}
@@ -40,8 +39,7 @@ SERVE: dict[str, Any] = {
 
 def fitted(serve: dict[str, Any], machine: Machine = LARGE, context: int | None = None, **codes: str) -> Fitted:
     given = copy.deepcopy(serve)
-    what = Work(Place("one", "chat", "services-kro"), (), Container((), {}, {}, ()), given, "2.60.0")
-    found = fit(what, machine, FOLDERS, {name.replace("_", "."): uri for name, uri in codes.items()}, 4711, context)
+    found = fit(given, machine, FOLDERS, {name.replace("_", "."): uri for name, uri in codes.items()}, 4711, context)
     assert given == serve, "the configuration itself was changed"
     return found
 
@@ -110,8 +108,9 @@ def test_one_replica_where_they_do_not_fit(
     assert found.cpus == cpus
 
 
-def test_autoscaling_from_nothing_keeps_one() -> None:
-    found = fitted(deployment(autoscaling_config={"min_replicas": 0, "max_replicas": 4}))
+@pytest.mark.parametrize("most", [1, 4])
+def test_autoscaling_from_nothing_keeps_one(most: int) -> None:
+    found = fitted(deployment(autoscaling_config={"min_replicas": 0, "max_replicas": most}))
     scaling = found.serve["applications"][0]["deployments"][0]["autoscaling_config"]
     assert scaling == {"min_replicas": 1, "max_replicas": 1}
 
@@ -157,4 +156,53 @@ def llm(**facts: Any) -> dict[str, Any]:
     ],
 )
 def test_what_a_machine_cannot_run(serve: dict[str, Any], machine: Machine, fault: str) -> None:
-    assert unfit(serve, machine) == fault
+    found = part(serve, machine)
+    assert (found.fault, found.left, found.serve) == (fault, {}, serve)
+
+
+def several(*names: str) -> dict[str, Any]:
+    """Applications of which those that start with `gpu` need one."""
+    with_gpu = deployment(ray_actor_options={"num_gpus": 1})["applications"][0]
+    return {
+        "applications": [(with_gpu if n.startswith("gpu") else SERVE["applications"][0]) | {"name": n} for n in names]
+    }
+
+
+def names(serve: Any) -> list[str]:
+    return [application["name"] for application in serve["applications"]]
+
+
+def test_what_needs_a_gpu_is_left_out_of_the_rest() -> None:
+    serve = several("one", "gpu", "two")
+    found = part(serve, Machine(1))
+    assert (names(found.serve), found.fault) == (["one", "two"], "")
+    assert found.left == {"gpu": "needs a GPU, and this machine has none"}
+    assert names(serve) == ["one", "gpu", "two"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left", "fault"),
+    [
+        (["two"], ["two"], ""),
+        (["gpu"], ["one", "gpu", "two"], "needs a GPU, and this machine has none"),
+        (["one", "gpu"], ["one", "gpu", "two"], "needs a GPU, and this machine has none"),
+    ],
+)
+def test_applications_by_name(wanted: list[str], left: list[str], fault: str) -> None:
+    found = part(several("one", "gpu", "two"), Machine(1), wanted)
+    assert (names(found.serve), found.left, found.fault) == (left, {}, fault)
+
+
+def test_an_application_that_is_not_there() -> None:
+    with pytest.raises(UserError, match="no application `onee`") as error:
+        part(several("one", "gpu"), Machine(1), ["onee"])
+    assert error.value.diagnostics[0].hint == "did you mean `one`?"
+
+
+def test_labels_of_worker_groups_are_dropped() -> None:
+    serve = deployment(ray_actor_options={"num_cpus": 1, "label_selector": {"group": "cpu"}})
+    found = fitted(serve)
+    assert found.serve["applications"][0]["deployments"][0]["ray_actor_options"] == {"num_cpus": 1}
+    (change,) = (change for change in found.changes if "label" in change.path)
+    assert change.path == "applications[0].deployments[0].ray_actor_options.label_selector"
+    assert (change.was, change.now) == ({"group": "cpu"}, None)

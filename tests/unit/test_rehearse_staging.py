@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 
 from generator.errors import UserError
 from generator.rehearse import staging, standins
+from generator.rehearse.pods import Bucket, Claim, Container, Files, Mount, Scratch
 from generator.rehearse.staging import Store
 from generator.rehearse.standins import StandIn
-from generator.rehearse.work import Bucket, Container, Files, Job, Mount, Scratch
+from generator.rehearse.work import IMAGE, Job, builds
 from tests.standins.hub import HubStandIn
 from tests.standins.weights import tiny_model
 
@@ -59,7 +61,7 @@ def stand_in(tmp_path: Path) -> StandIn:
 def staged(
     what: Job, stand_in: StandIn | None, hub: HubStandIn, place: Path
 ) -> tuple[staging.Staged, dict[str, bytes]]:
-    shown = staging.folders([Mount(MOUNT, Bucket("bucket", "models/"))], place / "pod")
+    shown = staging.folders([Mount(MOUNT, Bucket("bucket", "models/"))], place / "pod", place / staging.CLAIMS)
     done = staging.stage(what, stand_in, hub, Store(None), shown, place / "job", print)
     folder = Path(shown[MOUNT]) / "tiny" / "c"
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -110,7 +112,7 @@ def test_a_stand_in_hears_no_token(
     ("words", "expected"),
     [
         (
-            ["run", "p.json", "--notify-sns", "arn:x", "--workers", "2"],
+            ["run", "p.json", "--notify-sns", "arn:x", "--endpoint-url", "http://minio", "--workers", "2"],
             ["run", "p.json", "--workers", "2"],
         ),
         (["program", "--push-gateway", "http://gateway"], ["program"]),
@@ -157,6 +159,37 @@ def test_a_hub_that_answers_anything(hub: HubStandIn, monkeypatch: pytest.Monkey
 
 
 def test_folders_for_mounts(tmp_path: Path) -> None:
-    made = staging.folders([Mount("/opt/code", Files({"a.zip": b"PK"})), Mount("/tmp", Scratch())], tmp_path)
+    mounts = [Mount("/opt/code", Files({"a.zip": b"PK"})), Mount("/tmp", Scratch())]
+    made = staging.folders(mounts, tmp_path / "pod", tmp_path / "claims")
     assert (Path(made["/opt/code"]) / "a.zip").read_bytes() == b"PK"
     assert list(Path(made["/tmp"]).iterdir()) == []
+
+
+def test_a_claim_is_one_folder_for_who_writes_and_who_reads(stand_in: StandIn, hub: HubStandIn, tmp_path: Path) -> None:
+    """The target is the Job's own argument: nothing is put in its place."""
+    claim, key = Claim("model-tiny"), "models/tiny/c"
+    (step,) = job().steps
+    words = tuple(f"/mnt/target/{key}" if word.startswith("s3://") else word for word in step.words)
+    step = replace(step, words=words, mounts=(*step.mounts, Mount("/mnt/target", claim)))
+    what = replace(job(), steps=(step,), bucket="", key="", path=f"{MOUNT}/tiny/c")
+    shown = staging.folders([Mount(what.path, claim, key)], tmp_path / "pod", tmp_path / staging.CLAIMS)
+    done = staging.stage(what, stand_in, hub, Store(None), shown, tmp_path / "job", print)
+    assert (done.files, done.shown) == (3, 0.0)
+    assert Path(shown[what.path], "config.json").read_bytes() == TAKEN["config.json"]
+    assert shown[what.path] == str(tmp_path / "claims/model-tiny/models/tiny/c")
+
+
+def test_the_steps_of_a_job_follow_one_another(stand_in: StandIn, hub: HubStandIn, tmp_path: Path) -> None:
+    """A load test says `tested`; the files are those of the step before."""
+    words = ("python", "-c", 'print(\'{"event": "tested", "files": 0}\')', "--target", "s3://bucket/models/tiny/c")
+    (step,) = job().steps
+    done, _ = staged(replace(job(), steps=(step, replace(step, words=words))), stand_in, hub, tmp_path)
+    assert done.files == 3
+
+
+def test_an_image_is_filled_by_the_program_of_its_build(stand_in: StandIn, hub: HubStandIn, tmp_path: Path) -> None:
+    (what,) = builds({"tiny.json": json.dumps(job().content).encode()})
+    shown = staging.folders([Mount(MOUNT, IMAGE)], tmp_path / "pod", tmp_path / staging.CLAIMS)
+    done = staging.stage(what, stand_in, hub, Store(None), shown, tmp_path / "job", print)
+    assert (done.model, done.files) == ("tiny", 3)
+    assert Path(shown[MOUNT], "tiny/cccccccccccc/config.json").read_bytes() == TAKEN["config.json"]

@@ -12,7 +12,8 @@ import pytest
 
 from generator.errors import UserError
 from generator.rehearse.deployed import Deployed, Place
-from generator.rehearse.work import Bucket, Files, Mount, Scratch, Work, moved, named, work
+from generator.rehearse.pods import Bucket, Claim, Files, Image, Mount, Scratch
+from generator.rehearse.work import Work, moved, named, narrowed, work
 
 MOUNT = "/mnt/models/models"
 PLAN = {"version": 1, "model": "tiny", "source": {"huggingface": "org/tiny", "commit": "c" * 40}}
@@ -113,6 +114,76 @@ def test_only_the_jobs_whose_files_are_read() -> None:
     assert (staged.path, staged.model, staged.content) == (f"{MOUNT}/tiny/cccccccccccc", "tiny", PLAN)
     assert staged.steps[0].environment == {"AWS_REGION": "eu-west-1"}
     assert staged.steps[0].secrets == {"HF_TOKEN": ("hub", "token")}
+
+
+def by_claim() -> list[dict[str, Any]]:
+    """The same with a claim for the model: the Job writes to it, the pods see the model's folder of it."""
+    found = objects()
+    spec = found[1]["spec"]["template"]["spec"]
+    spec["volumes"].append({"name": "models", "persistentVolumeClaim": {"claimName": "model-tiny"}})
+    spec["containers"][0]["volumeMounts"].append({"name": "models", "mountPath": "/mnt/target"})
+    spec["containers"][0]["args"][2] = "/mnt/target/models/tiny/cccccccccccc"
+    found[5] = {"kind": "PersistentVolumeClaim", "metadata": {"name": "model-tiny"}, "spec": {"storageClassName": "a"}}
+    pod = found[7]["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]["spec"]
+    pod["volumes"][0]["persistentVolumeClaim"]["claimName"] = "model-tiny"
+    mount = {"mountPath": f"{MOUNT}/tiny/cccccccccccc", "subPath": "models/tiny/cccccccccccc"}
+    pod["containers"][0]["volumeMounts"][0] |= mount
+    return found
+
+
+def test_a_claim_is_a_folder_that_the_job_fills() -> None:
+    found = read(by_claim())
+    (staged,) = found.jobs
+    assert (staged.name, staged.bucket, staged.path) == ("stage-tiny", "", f"{MOUNT}/tiny/cccccccccccc")
+    assert staged.steps[0].mounts[-1] == Mount("/mnt/target", Claim("model-tiny"))
+    shown = Mount(f"{MOUNT}/tiny/cccccccccccc", Claim("model-tiny"), "models/tiny/cccccccccccc")
+    assert found.pods.mounts[0] == shown
+
+
+def test_a_claim_that_no_job_fills() -> None:
+    found = by_claim()
+    found[1]["spec"]["template"]["spec"]["containers"][0]["args"][2] = "/mnt/target/models/tiny/dddddddddddd"
+    with pytest.raises(UserError, match=f"no prestage Job fills {MOUNT}/tiny/cccccccccccc"):
+        read(found)
+
+
+def test_models_of_an_image() -> None:
+    """Nothing is mounted: the plans of the image's build say what it holds."""
+    found = objects()
+    mounts = found[7]["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]["spec"]["containers"][0]
+    mounts["volumeMounts"] = []
+    plans = {"tiny.json": json.dumps(PLAN).encode()}
+    read_ = work(Deployed(Place("one", "chat", ""), tuple(found[7:]), {}, plans))
+    (build,) = read_.jobs
+    assert (build.model, build.bucket, build.path) == ("tiny", "", f"{MOUNT}/tiny/cccccccccccc")
+    assert build.content == PLAN
+    assert build.steps[0].words[2:4] == ("generator.prestage.bake", "/tmp/plans")
+    assert read_.pods.mounts == (Mount(MOUNT, Image("image")),)
+
+
+def group(name: str, **limits: str) -> dict[str, Any]:
+    container = {"env": [{"name": "GROUP", "value": name}], "resources": {"limits": limits}}
+    return {"template": {"spec": {"containers": [container]}}}
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ([group("gpu", **{"nvidia.com/gpu": "1"}), group("cpu", cpu="2")], "cpu"),
+        ([group("gpu", **{"nvidia.com/gpu": "1"})], ""),  # the head's
+    ],
+)
+def test_pods_are_those_without_a_device(groups: list[dict[str, Any]], expected: str) -> None:
+    found = objects()[7:]
+    found[0]["spec"]["serveConfigV2"] = "applications: []\n"
+    found[0]["spec"]["rayClusterConfig"]["workerGroupSpecs"] = groups
+    assert read(found).pods.environment.get("GROUP", "") == expected
+
+
+def test_jobs_of_what_is_left_out_are_not_run() -> None:
+    found = read(objects())
+    assert narrowed(found, {"applications": []}).jobs == ()
+    assert narrowed(found, found.serve) == found
 
 
 def without_code(found: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from generator import __version__, assets, yamlio
 from generator.errors import Severity, UserError
 from generator.load import load
 from generator.scaffold import CATALOGUE, TEMPLATES, init, origin, plan_init, with_origin
+from generator.spec import S3Cache
 
 ASSETS = assets.find()
 FILES: Mapping[str, bytes] = dict(ASSETS.files(TEMPLATES))
@@ -47,8 +48,10 @@ def url_of(catalogue: bytes) -> str:
 
 def test_templates_are_the_promised_files() -> None:
     assert sorted(FILES) == [
+        ".ci/modelyard-images.sh",
         ".ci/modelyard-propose.sh",
         ".gitattributes",
+        ".github/workflows/modelyard-images.yml",
         ".github/workflows/modelyard-refresh.yml",
         ".github/workflows/modelyard.yml",
         ".gitlab-ci.yml",
@@ -154,7 +157,7 @@ def test_folder_that_is_no_folder_is_a_fault(tmp_path: Path, kind: str) -> None:
     with pytest.raises(UserError) as caught:
         init(repo, ASSETS)
     (fault,) = caught.value.diagnostics
-    assert fault.file == str(repo / ".github/workflows/modelyard-refresh.yml")
+    assert fault.file == str(repo / ".github/workflows/modelyard-images.yml")
     assert "in the place of a folder" in fault.hint
     assert list(outside.iterdir()) == []
 
@@ -190,7 +193,8 @@ def test_examples_in_comments_are_valid_too() -> None:
     assert loaded.spec is not None
     assert loaded.spec.platform.backstage is not None
     assert loaded.spec.clusters[0].values["aws_region"] == "us-west-2"
-    assert loaded.spec.caches[0].bucket == "example-models"
+    (cache,) = loaded.spec.caches
+    assert isinstance(cache, S3Cache) and cache.bucket == "example-models"
     assert [m.name for m in loaded.spec.models] == ["mistral-7b", "tinyllama"]
     assert loaded.spec.services[0].accelerator == "nvidia-l4"
 

@@ -76,22 +76,28 @@ def test_pods_inside_a_ray_service_are_laid_bare(scan: ModuleType) -> None:
         "metadata": {"name": "chat", "namespace": "ray", "labels": {"c": "d"}},
         "spec": {"rayClusterConfig": {"headGroupSpec": group(), "workerGroupSpecs": [group(groupName="gpu")]}},
     }
-    head, worker = scan.pods(service)
+    head, worker = scan.pods(service, [service])
     assert [pod["metadata"] for pod in (head, worker)] == [
         {"name": "chat-head", "namespace": "ray", "labels": {"a": "b"}},
         {"name": "chat-gpu", "namespace": "ray", "labels": {"a": "b"}},
     ]
     assert worker | {"metadata": {}} == {"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {"containers": []}}
-    assert list(scan.pods({"kind": "Job"})) == []
+    assert list(scan.pods({"kind": "Job", "metadata": {"name": "x"}}, [])) == []
 
 
-def test_everything_that_the_clusters_get_is_scanned(scan: ModuleType, helm: Path) -> None:
-    """The scan of rendered/ sees pods of each service, the Jobs, and what the graph makes; nothing stays a template."""
-    found = list(scan.objects(scan.RENDERED, helm))
-    assert {"Job", "Pod", "RayService", "NetworkPolicy", "PersistentVolume", "ApplicationSet"} <= {
-        o["kind"] for o in found
-    }
-    pods = [o for o in found if o["kind"] == "Pod"]
-    assert pods
+SEEN = {
+    "rendered": {"Job", "Pod", "RayService", "NetworkPolicy", "PersistentVolume", "ApplicationSet"},
+    "kserve": {"Job", "Pod", "InferenceService", "ServingRuntime", "StorageClass", "PersistentVolumeClaim"},
+}
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_everything_that_the_clusters_get_is_scanned(scan: ModuleType, helm: Path, name: str) -> None:
+    """The scan sees pods of each service, the Jobs, and what the graph makes; nothing stays a template."""
+    (tree,) = (tree for tree in scan.TREES if name in tree.parts)
+    found = list(scan.objects(tree, helm))
+    assert {o["kind"] for _, o in found} >= SEEN[name]
+    pods = [o for _, o in found if o["kind"] == "Pod"]
+    assert pods and all(pod["spec"]["containers"][0]["resources"]["limits"] for pod in pods)
     assert "${" not in str(pods)
-    assert len({(o["kind"], o["metadata"]["name"]) for o in found}) == len(found)
+    assert len({(c, o["kind"], o["metadata"]["name"]) for c, o in found}) == len(found)

@@ -14,6 +14,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from generator.providers import PROVIDERS
+
 ROOT = Path(__file__).parents[2]
 SERVING = ROOT / "serving"
 DOCKERFILE = (SERVING / "Dockerfile").read_text()
@@ -103,9 +105,9 @@ def test_every_import_is_of_a_locked_package() -> None:
 
 
 def test_it_runs_as_the_pods_do() -> None:
-    chart = (ROOT / "chart-templates/ray-service/templates/_helpers.tpl").read_text()
+    uids = {row.uid for row in PROVIDERS.values() if row.uid is not None}
     user = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)
-    assert len(user) == 1 and f"runAsUser: {user[0][0]}" in chart and f"runAsGroup: {user[0][1]}" in chart
+    assert len(user) == 1 and {int(name) for name in user[0]} == uids
     assert not re.search(r"^(ENTRYPOINT|CMD)", DOCKERFILE, re.MULTILINE), "KubeRay starts Ray"
     assert re.search(r"\bHF_HUB_OFFLINE=1\b", DOCKERFILE)
 

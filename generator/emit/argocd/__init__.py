@@ -6,6 +6,7 @@ Checked against Argo CD v3.5.1.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from generator import naming, runtimes, stagings
@@ -19,14 +20,21 @@ from generator.yamlio import dump, dump_all
 
 
 def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
-    """`bootstrap/`: what is applied by hand (root.yaml, argocd-cm.yaml), and what root.yaml syncs."""
+    """`bootstrap/`: what is applied by hand (root.yaml, argocd-cm.yaml), and what root.yaml syncs.
+
+    Nothing where no cluster has Argo CD.
+    """
+    plan = replace(plan, clusters=tuple(cluster for cluster in plan.clusters if cluster.gitops == "argocd"))
+    if not plan.clusters:
+        return
     yield "bootstrap/root.yaml", dump_all([projects.root_project(plan), _root(plan)])
     yield "bootstrap/argocd-cm.yaml", dump(_health(plan, assets))
-    for name, document in _applications(plan):
+    for name, document in applications(plan):
         yield f"{APPLICATIONS}/{name}.yaml", dump(document)
 
 
-def _applications(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
+def applications(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What root.yaml syncs, by name of its file: AppProjects and ApplicationSets for all clusters of the plan."""
     yield "project", projects.project(plan)
     addons = sorted({addon for cluster in plan.clusters for addon in cluster.addons})
     if addons:
@@ -37,7 +45,8 @@ def _applications(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
         yield row.chart, sets.staging(plan, row)
     for graph, users in graphs.used(plan).items():
         yield f"definitions-{graph}", sets.definitions(plan, graph, users)
-    if any(s.code_by == "config-map" for s in plan.services) and plan.bundles:
+    served = any(plan.services_on(cluster.name) for cluster in plan.clusters)
+    if served and any(s.code_by == "config-map" for s in plan.services) and plan.bundles:
         yield "serve-code", sets.serve_code(plan)
     if monitoring.clusters_watched(plan):
         yield "monitoring", sets.watching(plan)

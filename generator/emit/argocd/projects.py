@@ -32,9 +32,9 @@ def root_project(plan: Plan) -> dict[str, Any]:
 def project(plan: Plan) -> dict[str, Any]:
     rows = stagings.used(plan)
     deliveries = [delivery for _, delivery in runtimes.deliveries() if runtimes.clusters(plan, delivery)]
-    cluster_kinds = [("", "Namespace")]
+    cluster_kinds = [("", "Namespace"), *(kind for row in rows for kind in row.cluster_kinds(plan))]
     kinds = [("", "ConfigMap"), ("", "ServiceAccount"), ("networking.k8s.io", "NetworkPolicy")]
-    kinds += [kind for row in rows for kind in row.kinds]
+    kinds += [kind for row in rows for kind in row.kinds(plan)]
     if monitoring.clusters_watched(plan):
         kinds += monitoring.kinds(plan)
     if nodepools.clusters_with_pools(plan):

@@ -85,10 +85,10 @@ def services(plan: Plan, runtime: Runtime, delivery: Delivery) -> dict[str, Any]
     clusters = runtimes.clusters(plan, delivery)
     own = any(_cluster_bucket(s.cache) for c in clusters for s in runtimes.services(plan, c, delivery))
     values = {"cluster": {**({"bucket": BUCKET} if own else {}), "region": "{{ .values.aws_region }}"}}
-    helm = {
+    helm: dict[str, Any] = {
         "releaseName": '{{ trimSuffix ".yaml" .path.filename }}',
         "valueFiles": [f"../../{services_folder('{{ .values.entry }}', runtime)}/{{{{ .path.filename }}}}"],
-        "valuesObject": values,
+        **({"valuesObject": values} if delivery.of_cluster else {}),
     }
     made = template(
         plan,
@@ -97,7 +97,8 @@ def services(plan: Plan, runtime: Runtime, delivery: Delivery) -> dict[str, Any]
         part="services",
         differences=[dict(difference) for difference in runtime.differences],
     )
-    generators = [_with_services(plan, c, runtime, clusters_of(c, _bucket_keys(own))) for c in clusters]
+    keys = _bucket_keys(own) if delivery.of_cluster else ()
+    generators = [_with_services(plan, c, runtime, clusters_of(c, keys)) for c in clusters]
     return application_set(plan, delivery.set, generators, made)
 
 

@@ -1,6 +1,7 @@
 """ModelService: a Ray service and what it mounts.
 
-The plain chart `ray-service` makes the same objects; a test expands this graph and compares.
+The plain chart `ray-service` makes the same objects of the same values; a test expands this graph and compares. It has
+one worker group and mounts a bucket; more is for the plain chart (generator/rayclusters.py refuses it).
 """
 
 from __future__ import annotations
@@ -8,84 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from generator import naming
-from generator.emit.graphs.base import CONTAINER_SECURITY, NAME, NAMESPACE, QUANTITY, Graph, condition, made
+from generator.emit.graphs.base import CONTAINER_SECURITY, NAME, NAMESPACE, Graph, condition, made
+from generator.emit.graphs.model_service_schema import schema
 
 
 def _graph() -> dict[str, Any]:
-    return {"schema": _schema(), "resources": _resources()}
-
-
-def _schema() -> dict[str, Any]:
-    return {
-        "apiVersion": naming.KRO_VERSION,
-        "kind": naming.KRO_KIND,
-        "group": naming.KRO_GROUP,
-        "scope": "Namespaced",
-        "types": {
-            "Toleration": {
-                "key": 'string | required=true description="Key of the taint"',
-                "operator": 'string | default="Exists" enum="Exists,Equal"',
-            },
-            "Workers": {
-                "minReplicas": "integer | default=1 minimum=1 maximum=1000",
-                "maxReplicas": "integer | default=1 minimum=1 maximum=1000",
-                "limits": 'map[string]string | required=true description="Resources of one worker, quantities as text"',
-                "nodeSelector": "map[string]string | default={}",
-                "tolerations": "[]Toleration | default=[]",
-            },
-            "Volume": {
-                "bucket": 'string | required=true minLength=3 maxLength=63 pattern="^[a-z0-9][a-z0-9.-]+[a-z0-9]$"',
-                "region": 'string | required=true pattern="^[a-z]{2}(-[a-z]+)+-[0-9]$"',
-                "prefix": 'string | default="models/" pattern="/$"',
-                "mountPath": f'string | default="{naming.MODELS_MOUNT}" pattern="^/"',
-                "capacity": f'string | default="1Ti" {QUANTITY}',
-                "credentials": 'string | default="driver" enum="driver,pod"',
-            },
-            "IngressTLS": {"hosts": "[]string | required=true", "secretName": "string | required=true"},
-        },
-        "spec": _spec(),
-        "status": _status(),
-        "additionalPrinterColumns": [
-            {"name": "Ready", "type": "boolean", "jsonPath": ".status.ready"},
-            {"name": "Url", "type": "string", "jsonPath": ".status.url"},
-            {"name": "State", "type": "string", "jsonPath": ".status.state"},
-            {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-        ],
-    }
-
-
-def _spec() -> dict[str, Any]:
-    return {
-        "rayImage": 'string | required=true minLength=1 description="Image with Ray and all packages"',
-        "rayVersion": 'string | required=true pattern="^[0-9]+[.][0-9]+[.][0-9]+$" description="Ray in the image"',
-        "autoscaling": 'boolean | default=false description="Add workers under load"',
-        "shutdown": {
-            "drainSeconds": 'integer | default=50 minimum=1 maximum=3600 description="For answers in work"',
-            "graceSeconds": 'integer | default=80 minimum=30 maximum=7200 description="Until pods are killed"',
-        },
-        "metricsFrom": 'map[string]string | default={} description="Labels of namespaces that may read metrics"',
-        "serveConfigV2": 'string | required=true minLength=1 description="Serve configuration, YAML text"',
-        "head": {"cpu": f'string | default="1" {QUANTITY}', "memory": f'string | default="4Gi" {QUANTITY}'},
-        "workers": "Workers | required=true",
-        "volume": "Volume | required=true",
-        "code": {"configMap": 'string | default="none" description="ConfigMap with the working_dir zip, or none"'},
-        "ingress": {
-            "host": 'string | default="" description="Host name; no Ingress when empty"',
-            "className": 'string | default="none"',
-            "tls": "[]IngressTLS | default=[]",
-            "annotations": "map[string]string | default={}",
-        },
-    }
-
-
-def _status() -> dict[str, Any]:
-    return {
-        "url": "http://${rayService.metadata.name}-serve-svc.${rayService.metadata.namespace}.svc:8000",
-        "ready": "${" + condition("rayService", "Ready") + "}",
-        "endpoints": "${rayService.status.numServeEndpoints}",
-        "rayCluster": "${rayService.status.activeServiceStatus.rayClusterName}",
-        "claim": "${claim.status.phase}",
-    }
+    return {"schema": schema(), "resources": _resources()}
 
 
 def _resources() -> list[dict[str, Any]]:
@@ -171,7 +100,7 @@ def _claim() -> dict[str, Any]:
 
 def _network_policy() -> dict[str, Any]:
     own = {"podSelector": {"matchLabels": {naming.SERVICE_LABEL: NAME}}}
-    dns = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
+    dns = [{"protocol": protocol, "port": "${schema.spec.dns.port}"} for protocol in ("UDP", "TCP")]
     spec = {
         "podSelector": own["podSelector"],
         "policyTypes": ["Ingress", "Egress"],
@@ -186,9 +115,13 @@ def _network_policy() -> dict[str, Any]:
         ],
         "egress": [
             {"to": [own]},
-            {"to": [_namespace("kube-system")], "ports": dns},
+            {"to": [_namespace("${schema.spec.dns.namespace}")], "ports": dns},
+            # The Pod Identity agent of EKS; nobody answers there elsewhere.
             {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [_tcp(80)]},
-            {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}], "ports": [_tcp(443)]},
+            {
+                "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.169.254/32"]}}],
+                "ports": "${schema.spec.egress}",
+            },
         ],
     }
     return {**_object("networking.k8s.io/v1", "NetworkPolicy", naming.service_account(NAME)), "spec": spec}
@@ -204,9 +137,9 @@ def _namespace(name: str) -> dict[str, Any]:
 
 POD_SECURITY: dict[str, Any] = {
     "runAsNonRoot": True,
-    "runAsUser": 1000,
-    "runAsGroup": 1000,
-    "fsGroup": 1000,
+    "runAsUser": "${schema.spec.?uid}",
+    "runAsGroup": "${schema.spec.?uid}",
+    "fsGroup": "${schema.spec.?uid}",
     "fsGroupChangePolicy": "OnRootMismatch",
     "seccompProfile": {"type": "RuntimeDefault"},
 }
@@ -215,12 +148,17 @@ POD_SECURITY: dict[str, Any] = {
 def _ray_service() -> dict[str, Any]:
     small = {"cpu": "500m", "memory": "512Mi"}
     spec = {
+        "upgradeStrategy": "${schema.spec.?upgradeStrategy}",
+        "serveService": "${schema.spec.?serveService}",
         "serveConfigV2": "${schema.spec.serveConfigV2}",
         "rayClusterConfig": {
             "rayVersion": "${schema.spec.rayVersion}",
-            "authOptions": {"mode": "token"},
+            "authOptions": "${schema.spec.authOptions}",
+            "gcsFaultToleranceOptions": "${schema.spec.?gcsFaultToleranceOptions}",
             "enableInTreeAutoscaling": "${schema.spec.autoscaling}",
             "autoscalerOptions": {
+                "idleTimeoutSeconds": "${schema.spec.autoscalerOptions.idleTimeoutSeconds}",
+                "upscalingMode": "${schema.spec.autoscalerOptions.upscalingMode}",
                 "resources": {"requests": small, "limits": small},
                 "securityContext": CONTAINER_SECURITY,
             },
@@ -236,7 +174,7 @@ def _ray_service() -> dict[str, Any]:
             },
             "workerGroupSpecs": [
                 {
-                    "groupName": "workers",
+                    "groupName": "${schema.spec.workers.name}",
                     "replicas": "${schema.spec.workers.minReplicas}",
                     "minReplicas": "${schema.spec.workers.minReplicas}",
                     "maxReplicas": "${schema.spec.workers.maxReplicas}",
@@ -245,10 +183,11 @@ def _ray_service() -> dict[str, Any]:
                         "ray-worker",
                         "${schema.spec.workers.limits}",
                         [("serve", 8000), ("metrics", 8080)],
-                        labels={**_labels(), "modelyard.dev/group": "workers"},
+                        labels={**_labels(), naming.GROUP_LABEL: "${schema.spec.workers.name}"},
                         automountServiceAccountToken=False,
                         nodeSelector="${schema.spec.workers.nodeSelector}",
                         tolerations="${schema.spec.workers.tolerations}",
+                        topologySpreadConstraints="${schema.spec.workers.topologySpreadConstraints}",
                     ),
                 }
             ],
@@ -284,6 +223,7 @@ def _pod(
     return {
         "metadata": {"labels": labels},
         "spec": {
+            "priorityClassName": "${schema.spec.?priorityClassName}",
             "serviceAccountName": "${account.metadata.name}",
             "terminationGracePeriodSeconds": "${schema.spec.shutdown.graceSeconds}",
             **spec,
@@ -300,10 +240,10 @@ def _pod(
 
 
 def _disruption_budget() -> dict[str, Any]:
-    own = {naming.SERVICE_LABEL: NAME, "modelyard.dev/group": "workers"}
+    own = {naming.SERVICE_LABEL: NAME, naming.GROUP_LABEL: "${schema.spec.workers.name}"}
     # One pod may always go, or a node could never be drained.
     spec = {"minAvailable": "${schema.spec.workers.minReplicas - 1}", "selector": {"matchLabels": own}}
-    return {**_object("policy/v1", "PodDisruptionBudget", f"{NAME}-workers"), "spec": spec}
+    return {**_object("policy/v1", "PodDisruptionBudget", f"{NAME}-${{schema.spec.workers.name}}"), "spec": spec}
 
 
 def _ingress() -> dict[str, Any]:

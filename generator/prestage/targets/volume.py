@@ -174,7 +174,7 @@ class VolumeTarget:
             if error.errno in _FULL:
                 raise PrestageError(PrestageExit.STORAGE, said, "enlarge the volume, or clear it") from error
             if error.errno in _DENIED:
-                hint = "the Job's user (65532) has to own the folder or be in its group: check fsGroup and readOnly"
+                hint = f"user {os.getuid()} has to own the folder or be in its group: check fsGroup and readOnly"
                 raise PrestageError(PrestageExit.STORAGE, said, hint) from error
             raise Transient(said) from error
 

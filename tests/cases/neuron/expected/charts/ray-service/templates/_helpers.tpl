@@ -6,11 +6,14 @@ app.kubernetes.io/managed-by: modelyard
 modelyard.dev/service: {{ . | quote }}
 {{- end }}
 
+{{- /* Without `uid` the platform gives pods their user and groups. */}}
 {{- define "service.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: 1000
-runAsGroup: 1000
-fsGroup: 1000
+{{- with .uid }}
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+{{- end }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile: { type: RuntimeDefault }
 {{- end }}
@@ -23,23 +26,39 @@ capabilities: { drop: [ALL] }
 {{- end }}
 
 {{- define "service.mounts" -}}
-- { name: models, mountPath: {{ .volume.mountPath | quote }}, readOnly: true }
+{{- range .mounts }}
+- name: {{ .name | quote }}
+  mountPath: {{ .mountPath | quote }}
+  {{- with .subPath }}
+  subPath: {{ . | quote }}
+  {{- end }}
+  readOnly: true
+{{- end }}
 - { name: code, mountPath: /opt/modelyard/code, readOnly: true }
 - { name: tmp, mountPath: /tmp }
 {{- end }}
 
 {{- define "service.volumes" -}}
-- name: models
+{{- range .mounts }}
+- name: {{ .name | quote }}
   persistentVolumeClaim:
-    claimName: {{ printf "%s-models" .name | quote }}
+    claimName: {{ .claim | quote }}
     readOnly: true
+{{- end }}
 - name: code
   configMap:
-    name: {{ .service.code.configMap | quote }}
-    optional: {{ eq .service.code.configMap "none" }}
+    name: {{ .code.configMap | quote }}
+    optional: {{ eq .code.configMap "none" }}
 - name: tmp
   emptyDir:
     sizeLimit: 10Gi
+{{- end }}
+
+{{- /* What stands for the bucket in serveConfigV2; a service without a volume of its own has no bucket. */}}
+{{- define "service.bucket" -}}
+{{- with .service.volume }}
+{{- include "modelyard.bucket" (dict "at" . "bucket" $.cluster.bucket "region" $.cluster.region "from" "cluster.bucket") }}
+{{- end }}
 {{- end }}
 
 {{- define "service.environment" -}}

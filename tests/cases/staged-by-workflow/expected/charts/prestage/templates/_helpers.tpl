@@ -17,10 +17,34 @@ app.kubernetes.io/managed-by: modelyard
 {{- end }}
 {{- end }}
 
+{{- /* Whether the model goes to a claim; empty for a bucket. */}}
+{{- define "prestage.claimed" -}}
+{{- if eq .model.target.type "pvc" }}yes{{ end }}
+{{- end }}
+
+{{- /* Where models lie as the program names it: a bucket, or the folder where the claim is mounted. */}}
+{{- define "prestage.root" -}}
+{{- if include "prestage.claimed" . }}/mnt/models{{ else }}s3://{{ include "prestage.bucket" . }}{{ end }}
+{{- end }}
+
+{{- /* The same for people: a folder of a pod says little. */}}
+{{- define "prestage.place" -}}
+{{- if include "prestage.claimed" . }}pvc://{{ .model.target.claim }}{{ else }}{{ include "prestage.root" . }}{{ end }}
+{{- end }}
+
+{{- /* Region that requests are signed for; a claim needs none. */}}
+{{- define "prestage.region" -}}
+{{- if .model.target.server }}{{ .model.target.server.region }}
+{{- else if include "prestage.claimed" . }}{{ .values.region }}
+{{- else }}{{ required "modelPrestage.region is empty" .values.region }}
+{{- end }}
+{{- end }}
+
 {{- /* A Job is immutable: what only the cluster knows goes into its name too. */}}
 {{- define "prestage.name" -}}
-{{- $inputs := list .model.digest (include "prestage.bucket" .) .values.region .values.image .values.serviceAccount .values.resources }}
+{{- $inputs := list .model.digest (include "prestage.place" .) (include "prestage.region" .) .values.image .values.serviceAccount .values.resources }}
 {{- if .model.target.regions }}{{ $inputs = append $inputs (include "prestage.home" .) }}{{ end }}
+{{- $inputs = append $inputs (list .model.target .model.tolerations .values.assignedUser .values.readersGroup) }}
 {{- printf "prestage-%s-%s" .name (toJson $inputs | sha256sum | trunc 10) }}
 {{- end }}
 
@@ -53,6 +77,9 @@ metadata:
     {{- include "prestage.labels" . | nindent 4 }}
     app.kubernetes.io/instance: {{ .name | quote }}
     modelyard.dev/model: {{ .name | quote }}
+    {{- with .model.target.claim }}
+    {{ printf "claim.modelyard.dev/%s" . }}: ""
+    {{- end }}
 spec:
   restartPolicy: Never
   serviceAccountName: {{ .values.serviceAccount | quote }}
@@ -61,10 +88,29 @@ spec:
   terminationGracePeriodSeconds: 30
   securityContext:
     runAsNonRoot: true
+    {{- if not .values.assignedUser }}
     runAsUser: 65532
     runAsGroup: 65532
-    fsGroup: 65532
+    fsGroup: {{ ternary .values.readersGroup 65532 (eq .model.target.type "pvc") }}
+    {{- end }}
+    {{- if include "prestage.claimed" . }}
+    fsGroupChangePolicy: OnRootMismatch
+    {{- end }}
     seccompProfile: { type: RuntimeDefault }
+  {{- if eq (.model.target.accessMode | default "") "ReadWriteOnce" }}
+  {{- /* One node mounts the disk: where it is mounted already, there the pod goes. */}}
+  affinity:
+    podAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        - topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchExpressions:
+              - { key: {{ printf "claim.modelyard.dev/%s" .model.target.claim | quote }}, operator: Exists }
+  {{- with .model.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
   {{- with initial .containers }}
   initContainers:
     {{- range . }}
@@ -80,6 +126,11 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: 128Mi
+    {{- with .model.target.claim }}
+    - name: models
+      persistentVolumeClaim:
+        claimName: {{ . | quote }}
+    {{- end }}
 {{- end }}
 
 {{- define "prestage.container" -}}
@@ -90,6 +141,10 @@ spec:
   args:
     {{- range .container.args }}
     - {{ . | quote }}
+    {{- end }}
+    {{- with .model.target.server }}
+    - --endpoint-url
+    - {{ .endpoint | quote }}
     {{- end }}
     {{- with .values.notify.snsTopic }}
     - --notify-sns
@@ -107,8 +162,19 @@ spec:
     {{- end }}
     {{- end }}
   env:
+    {{- with include "prestage.region" . }}
     - name: AWS_REGION
-      value: {{ required "modelPrestage.region is empty" .values.region | quote }}
+      value: {{ . | quote }}
+    {{- end }}
+    {{- with .model.target.server }}
+    {{- range $variable, $key := dict "AWS_ACCESS_KEY_ID" "access_key_id" "AWS_SECRET_ACCESS_KEY" "secret_access_key" }}
+    - name: {{ $variable }}
+      valueFrom:
+        secretKeyRef:
+          name: {{ $.model.target.server.secret | quote }}
+          key: {{ $key }}
+    {{- end }}
+    {{- end }}
     - name: HF_HUB_DISABLE_TELEMETRY
       value: "1"
     - name: HOME
@@ -150,4 +216,7 @@ spec:
   volumeMounts:
     - { name: plan, mountPath: /etc/modelyard/prestage, readOnly: true }
     - { name: tmp, mountPath: /tmp }
+    {{- if include "prestage.claimed" . }}
+    - { name: models, mountPath: /mnt/models }
+    {{- end }}
 {{- end }}

@@ -1,0 +1,135 @@
+"""What has to be there before the rest: clouds, Secrets, images."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from generator.emit.catalogue.markdown import code, escape, table
+from generator.plan import Baked, Bucket, Cluster, Plan, VaultSecret
+
+TERRAFORM: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "aks": ("The clusters, their registry and their vault", "terraform/aks-platform/README.md"),
+        "eks": ("The bucket and the roles", "terraform/README.md"),
+    }
+)
+"""What each provider's Terraform makes, and where it is explained."""
+
+
+def first(plan: Plan) -> Iterator[str]:
+    yield "## What to apply first"
+    yield ""
+    for number, step in enumerate(_steps(plan), 1):
+        yield f"{number}. {step}"
+    yield ""
+    yield from _argocd(plan)
+    yield from _kubectl(plan)
+
+
+def _steps(plan: Plan) -> Iterator[str]:
+    ways = {cluster.gitops for cluster in plan.clusters}
+    for provider in sorted({cluster.provider for cluster in plan.clusters} & TERRAFORM.keys()):
+        if provider != "eks" or any(isinstance(model.cache, Bucket) for model in plan.models):
+            yield f"{TERRAFORM[provider][0]}: [{TERRAFORM[provider][1]}]({TERRAFORM[provider][1]})."
+    if any(isinstance(service.cache, Baked) for service in plan.services):
+        yield "The images below `images/`, built and pushed by CI: pods wait for them."
+    yield "The Secrets below, on each cluster."
+    if "argocd" in ways:
+        yield "The health checks, merged into `argocd-cm`; then Argo CD waits for models and services."
+        yield "The root Application; Argo CD takes the rest from Git."
+    if "kubectl" in ways:
+        yield "The folders of the clusters without Argo CD."
+
+
+def _argocd(plan: Plan) -> Iterator[str]:
+    if any(cluster.gitops == "argocd" for cluster in plan.clusters):
+        argocd = shlex.quote(plan.platform.argocd_namespace)
+        yield "```sh"
+        yield f"kubectl -n {argocd} patch configmap argocd-cm --patch-file bootstrap/argocd-cm.yaml"
+        yield f"kubectl -n {argocd} apply -f bootstrap/root.yaml"
+        yield "```"
+        yield ""
+
+
+def _kubectl(plan: Plan) -> Iterator[str]:
+    names = [cluster.name for cluster in plan.clusters if cluster.gitops == "kubectl"]
+    if names:
+        yield "With `oc` as with `kubectl`:"
+        yield ""
+        yield "```sh"
+        for name in names:
+            yield f"kubectl --context {name} apply --server-side -k clusters/{name}"
+        yield "```"
+        yield ""
+
+
+def secrets(plan: Plan) -> Iterator[str]:
+    yield "## Secrets that must exist"
+    yield ""
+    rows = sorted(set(_secret_rows(plan)))
+    if not rows:
+        yield "None."
+        yield ""
+        return
+    yield "The repository holds their names only."
+    yield ""
+    columns = ("Cluster", "Namespace", "Secret", "Key", "What it is")
+    namespace = code(plan.platform.namespace)
+    yield from table(columns, ((code(c), namespace, code(s), key, what) for c, s, key, what in rows))
+
+
+_Row = tuple[str, str, str, str]
+"""Cluster, Secret, key, what it is."""
+
+
+def _secret_rows(plan: Plan) -> Iterator[_Row]:
+    made = {(cluster.name, item.secret) for cluster in plan.clusters for item in _vaulted(cluster)}
+    for row in (*_of_models(plan), *_of_services(plan)):
+        if row[:2] not in made:
+            yield row
+    for cluster in plan.clusters:
+        for item in _vaulted(cluster):
+            yield cluster.name, item.secret, code(item.key), f"Made of {code(item.object)} in Key Vault"
+
+
+def _vaulted(cluster: Cluster) -> tuple[VaultSecret, ...]:
+    return cluster.key_vault.secrets if cluster.key_vault else ()
+
+
+def _of_models(plan: Plan) -> Iterator[_Row]:
+    for prestage in plan.prestages:
+        model = prestage.model
+        for cluster in prestage.ways:
+            if model.token is not None:
+                yield cluster, model.token.secret, code(model.token.key), "Hugging Face token"
+            if isinstance(model.cache, Bucket) and model.cache.server is not None:
+                server = model.cache.server
+                yield cluster, server.secret, "`access_key_id`, `secret_access_key`", f"For {code(server.endpoint)}"
+
+
+def _of_services(plan: Plan) -> Iterator[_Row]:
+    for service in plan.services:
+        for cluster in service.clusters:
+            if service.ingress is not None and service.ingress.tls_secret is not None:
+                what = f"Certificate of {code(service.ingress.host)}"
+                yield cluster, service.ingress.tls_secret, "`tls.crt`, `tls.key`", what
+            store = service.fault_tolerance
+            if store is not None and store.password_secret is not None:
+                yield cluster, store.password_secret, code(store.password_key), f"Password of {code(store.redis)}"
+            if service.auth_secret is not None:
+                yield cluster, service.auth_secret, "`auth_token`", f"Token of the Ray cluster {code(service.name)}"
+
+
+def images(plan: Plan) -> Iterator[str]:
+    yield "## Images"
+    yield ""
+    rows = ((code(image), escape(role), _pinned(image, role)) for image, role in sorted(plan.images.items()))
+    yield from table(("Image", "Used by", "Pinned by digest"), rows)
+
+
+def _pinned(image: str, role: str) -> str:
+    if role == "baked":
+        return "its tag is a digest of all that goes into it"
+    return "yes" if "@sha256:" in image else "no: `modelyard lock` pins it"

@@ -1,0 +1,1 @@
+"""Fetches the models of an image while it is built."""
