@@ -4,6 +4,7 @@
 
 PYTHON = python3
 PYTEST_ARGS =
+PLATFORM =
 BENCHMARKS = render prestage serving
 
 BIN = .venv/bin
@@ -14,18 +15,19 @@ TOOLS = folders=$$($(BIN)/python .ci/tools.py) || exit 1; PATH="$$PWD/$(BIN):$$(
 .PHONY: help demo test render check lint format bench scan clean
 
 help:
-	@echo 'make demo     render models.yaml into build/demo, judge it, stage a model, serve it, ask it'
+	@echo 'make demo     render models.yaml into build/demo, judge it, stage a model, serve it, ask it;'
+	@echo '              PLATFORM=aks, any-kubernetes, kserve or shared-gpu takes the example of that platform'
 	@echo 'make test     lint, then all tests              (PYTEST_ARGS="-m '"'not slow'"'" passes options)'
 	@echo 'make render   models.yaml -> rendered/'
 	@echo 'make check    is rendered/ what models.yaml says, and is it sound?'
 	@echo 'make lint     ruff and mypy'
 	@echo 'make format   ruff, writing'
 	@echo 'make bench    the figures we claim, beside their peers'
-	@echo 'make scan     checkov and trivy over rendered/, against the table in docs/security.md'
+	@echo 'make scan     checkov and trivy over the rendered trees, against the table in docs/security.md'
 	@echo 'make clean    remove what was built; .venv and .cache stay'
 
 demo: .venv/.demo
-	@$(BIN)/python .ci/demo.py
+	@$(BIN)/python .ci/demo.py $(PLATFORM)
 
 test: lint
 	@echo 'test: pytest'

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,6 +23,15 @@ from generator.tree import folders
 
 TEMPLATES = "chart-templates/init"
 CATALOGUE = "models.yaml"
+PLATFORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "eks": f"{TEMPLATES}/{CATALOGUE}",
+        **{
+            name: f"chart-templates/platforms/{name}.yaml" for name in ("aks", "any-kubernetes", "kserve", "shared-gpu")
+        },
+    }
+)
+"""What `init` can begin with: the catalogue of each."""
 
 # What a file that was there before still needs from its owner; any mention of the word says that it was done.
 _WANTED = {
@@ -59,8 +69,13 @@ def plan_init(present: Callable[[str], bool], templates: Iterable[tuple[str, byt
     )
 
 
-def init(folder: Path, assets: Assets) -> InitReport:
-    """Write what is missing in `folder`, which is made when absent.
+def templates(assets: Assets, platform: str) -> dict[str, bytes]:
+    """The files of `init`, with the models.yaml of the platform. Raises KeyError for one that is not in `PLATFORMS`."""
+    return {**dict(assets.files(TEMPLATES)), CATALOGUE: assets.read(PLATFORMS[platform])}
+
+
+def init(folder: Path, assets: Assets, platform: str = "eks") -> InitReport:
+    """Write what is missing in `folder`, which is made when absent; `platform` is one of `PLATFORMS`.
 
     `repository.url` of a new models.yaml is the address of the remote `origin`, where there is one.
     Raises UserError when the folder cannot be written; files written before that stay, and a second run
@@ -68,7 +83,8 @@ def init(folder: Path, assets: Assets) -> InitReport:
     """
     with folders.os_errors_reported(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        plan = plan_init(lambda path: os.path.lexists(folder / path), assets.files(TEMPLATES))
+        wanted = templates(assets, platform).items()
+        plan = plan_init(lambda path: os.path.lexists(folder / path), wanted)
         url = origin(folder)
         kept = [*plan.kept, *_write(folder, plan.write, url)]
     written = tuple(path for path, _ in plan.write if path not in kept)

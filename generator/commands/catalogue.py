@@ -10,14 +10,24 @@ import click
 from generator.commands.shared import EPILOG, catalogue_option
 from generator.errors import ExitCode
 
+# Rows of generator.scaffold.PLATFORMS, which is not imported before it is needed.
+PLATFORMS = ("eks", "aks", "any-kubernetes", "kserve", "shared-gpu")
+
 
 @click.command(epilog=EPILOG)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
-def init(folder: Path) -> ExitCode:
+@click.option(
+    "--platform",
+    type=click.Choice(PLATFORMS),
+    default=PLATFORMS[0],
+    show_default=True,
+    help="Whose example models.yaml begins with: docs/<platform>.md explains it.",
+)
+def init(folder: Path, platform: str) -> ExitCode:
     """Start a repository in FOLDER, or add what is missing to an existing one; nothing there is touched."""
     from generator.verbs import edit as verb
 
-    return verb.init(folder)
+    return verb.init(folder, platform)
 
 
 @click.group()

@@ -11,9 +11,9 @@ from generator.errors import ExitCode, UserError
 from generator.lock import Lock
 
 
-def init(folder: Path) -> ExitCode:
+def init(folder: Path, platform: str) -> ExitCode:
     """Write what a repository needs and does not have."""
-    done = scaffold.init(folder, assets.find())
+    done = scaffold.init(folder, assets.find(), platform)
     for path in done.written:
         report.line(f"wrote  {folder / path}")
     for path in done.kept:

@@ -92,7 +92,7 @@ def _through_chart(
             named = new == cell.payload
             name = new if named else f"c{number}-{place}"
             marked = marked_as.setdefault(
-                f"{cell.field.name}{cell.field.marker}{place}", old if named else f"m{number}-{place}"
+                f"{cell.field.places}{cell.field.marker}{place}", old if named else f"m{number}-{place}"
             )
             entries |= {marked: before, name: after}
             pairs.append((cell, marked, name))

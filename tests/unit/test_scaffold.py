@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from generator import __version__, assets, yamlio
+from generator.commands import catalogue
 from generator.errors import Severity, UserError
 from generator.load import load
-from generator.scaffold import CATALOGUE, TEMPLATES, init, origin, plan_init, with_origin
+from generator.scaffold import CATALOGUE, PLATFORMS, TEMPLATES, init, origin, plan_init, with_origin
 from generator.spec import S3Cache
 
 ASSETS = assets.find()
@@ -246,3 +247,21 @@ def test_subfolder_of_a_repository_is_noted(tmp_path: Path) -> None:
 def test_without_git_there_is_no_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert origin(tmp_path) is None
+
+
+def test_the_command_knows_the_platforms() -> None:
+    assert set(catalogue.PLATFORMS) == set(PLATFORMS)
+
+
+@pytest.mark.parametrize("platform", sorted(PLATFORMS))
+def test_each_platform_begins_with_its_own_catalogue(platform: str, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "remote", "add", "origin", "https://git.example.org/me/mine.git")
+    init(tmp_path, ASSETS, platform)
+    made = (tmp_path / CATALOGUE).read_bytes()
+    assert url_of(made) == "https://git.example.org/me/mine.git"
+    loaded = load(yamlio.load(made.decode(), CATALOGUE))
+    assert loaded.spec is not None, loaded.diagnostics
+    if platform != "eks":
+        assert len(made.splitlines()) <= 40
+        assert (ASSETS.root / "docs" / f"{platform}.md").is_file()
