@@ -144,6 +144,7 @@ class Chart:
     values: Mapping[str, object] = field(default_factory=dict)
     kinds: tuple[tuple[str, str], ...] = ()  # cluster-scoped (group, kind) that it creates
     annotations: tuple[str, ...] = ()  # of the cluster, that `values` ask for as `.values.<name>`
+    beside: tuple[str, ...] = ()  # further namespaces that it has objects in
 
 
 _RBAC = (("rbac.authorization.k8s.io", "ClusterRole"), ("rbac.authorization.k8s.io", "ClusterRoleBinding"))
@@ -183,6 +184,8 @@ ADDONS: Mapping[str, Chart] = MappingProxyType(
             values=MappingProxyType(
                 {
                     "server": {"enabled": False},
+                    # Its Role for steps, in the namespace `default` too: Workflows of ours come with one of their own.
+                    "workflow": {"rbac": {"create": False}},
                     "executor": {
                         "securityContext": {
                             "runAsNonRoot": True,
@@ -229,6 +232,7 @@ ADDONS: Mapping[str, Chart] = MappingProxyType(
                 ("", "Namespace"),
                 ("scheduling.k8s.io", "PriorityClass"),
             ),
+            beside=("mount-s3",),  # where it runs Mountpoint, with a Role of its controller
         ),
     }
 )

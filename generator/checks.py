@@ -198,6 +198,7 @@ def _devices(scene: Scene) -> Iterator[Fault]:
 def _rayclusters(scene: Scene) -> Iterator[Fault]:
     for i, service in enumerate(scene.spec.services):
         yield from rayclusters.rules(service, i, scene.spec)
+        yield from rayclusters.crowded(service, i, scene.spec.clusters, scene.lock)
 
 
 def _inference(scene: Scene) -> Iterator[Fault]:

@@ -30,6 +30,7 @@ _FACTS = {
     "aws_account_id": "000000000000",
     "aws_cluster_name": "lint",
     "aws_region": "eu-west-1",
+    "bucket": "lint-ray-models-000000000000",
     "resource_prefix": "lint",
 }
 _FACT = re.compile(r"\{\{ \.values\.(\w+) \}\}")

@@ -146,6 +146,12 @@ def gateway_url(service: str, route: str) -> str:
     return f"http://ADDRESS-OF-{service}-gateway{route if route != '/' else ''}"
 
 
+def namespace_of(host: str) -> str | None:
+    """Namespace of a Service of the cluster itself, by its DNS name; None for a host elsewhere."""
+    name = host.removesuffix(".cluster.local").split(".")
+    return name[1] if len(name) == 3 and name[2] == "svc" else None
+
+
 def host_and_path(url: str) -> tuple[str, str]:
     """Host and `owner/repo` of a Git address in its https, ssh or scp-like form."""
     if "://" in url:

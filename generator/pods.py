@@ -32,6 +32,24 @@ def limits(service: Service, group: WorkerGroup, lock: Lock) -> dict[str, str]:
     return found
 
 
+def busy(service: Service, group: WorkerGroup, lock: Lock) -> int:
+    """Pods of the group that its fewest replicas fill at least, however well Ray packs them.
+
+    A bound from below: on accelerators only these count, for what ray.serve.llm asks of CPUs is its own to say.
+    """
+    there, accelerator = limits(service, group, lock), device(group)
+    fewest = [(a, a.replicas.min * len(a.models)) for a in applications_on(service, group)]
+    if accelerator is not None:
+        return _filled(sum(a.accelerators * count for a, count in fewest), int(there[accelerator.resource]))
+    cpus = sum(int(cores(a.cpu) * 1000) * count for a, count in fewest)
+    held = sum(in_bytes(replica_memory(service, a, lock)) * count for a, count in fewest)
+    return max(_filled(cpus, int(there["cpu"]) * 1000), _filled(held, in_bytes(there["memory"])))
+
+
+def _filled(asked: int, each: int) -> int:
+    return -(-asked // each)
+
+
 def replica_memory(service: Service, application: Application, lock: Lock) -> str:
     """Host memory of a replica: that of the largest model."""
     if application.memory is not None:

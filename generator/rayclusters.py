@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from generator import pods
 from generator.applications import repeats
 from generator.apps import APPS
 from generator.caches import CACHES
 from generator.catalog import ACCELERATORS, DEFAULT_RAY_IMAGES
 from generator.errors import Fault, Path
+from generator.lock import Lock
+from generator.profiles import applied
 from generator.providers import PROVIDERS
 from generator.spec import Cluster, Platform, Service, Spec
 from generator.spec.raycluster import WorkerGroup
 from generator.suggest import suggest
-from generator.workers import applications_on, group_of, groups_of, image_of, roles, wants_accelerator
+from generator.workers import applications_on, group_of, groups_of, image_of, place, roles, wants_accelerator
 
+MOST_QUEUED_GROUPS = 7
 BY_HELM = "write `servicesBy: helm` at the cluster"
 
 
@@ -31,6 +35,7 @@ def rules(service: Service, i: int, spec: Spec) -> Iterator[Fault]:
     yield from _releases(service, i, spec.platform)
     yield from _upgrade(service, i)
     yield from _redis(service, i)
+    yield from _queue(service, i)
     clusters = [cluster for cluster in spec.clusters if cluster.name in service.clusters]
     yield from _load_balancer(service, i, clusters)
     yield from _code(service, i, spec)
@@ -63,6 +68,22 @@ def _group(service: Service, group: WorkerGroup, at: Path) -> Iterator[Fault]:
     if group.min is not None and group.min > most:
         derived = "" if group.max else ", as many as its applications may have replicas"
         yield Fault((*at, "min"), f"min {group.min} is above max {most}{derived}", "raise `max` or lower `min`")
+
+
+def crowded(service: Service, i: int, clusters: Sequence[Cluster], lock: Lock) -> Iterator[Fault]:
+    """Groups whose `max` is too few for the fewest replicas: Ray would wait for a node that never comes."""
+    profiles = {c.profile: c.name for c in reversed(clusters) if c.name in service.clusters}
+    for group in groups_of(service):
+        for profile, cluster in sorted(profiles.items(), key=lambda pair: pair[1]):
+            there = applied(service, profile)
+            if group.max is None or not applications_on(service, group):
+                continue
+            filled = pods.busy(there, group, lock)
+            if filled > group.max:
+                message = f"the fewest replicas on {cluster} fill {filled} pods of worker group `{group.name}`"
+                hint = f"write `max: {filled}`, or lower `min` of its applications' `replicas`"
+                yield Fault((*place(service, i, group), "max"), f"{message}, and {group.max} is its max", hint)
+                break
 
 
 def _chosen(service: Service, i: int) -> Iterator[Fault]:
@@ -144,6 +165,21 @@ def _redis(service: Service, i: int) -> Iterator[Fault]:
         if stated and asked.password_secret is None:
             hint = "add `passwordSecret:`, the name of a Secret in the platform's namespace"
             yield Fault((*at, key), f"`{key}` stands without `passwordSecret`", hint)
+
+
+def _queue(service: Service, i: int) -> Iterator[Fault]:
+    """What Kueue takes no Ray cluster with (kueue pkg/controller/jobs/raycluster, the webhook)."""
+    if service.queue is None:
+        return
+    at: Path = ("services", i, "workers")
+    if len(service.workers) > MOST_QUEUED_GROUPS:
+        message = (
+            f"Kueue takes {MOST_QUEUED_GROUPS} worker groups of a Ray cluster, and there are {len(service.workers)}"
+        )
+        yield Fault(at, message, "make two services of it, or leave `queue` out")
+    for k, group in enumerate(service.workers):
+        if group.name == "head":
+            yield Fault((*at, k, "name"), "Kueue keeps the name `head` for the head of a Ray cluster", "rename it")
 
 
 def _load_balancer(service: Service, i: int, clusters: Sequence[Cluster]) -> Iterator[Fault]:

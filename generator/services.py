@@ -77,6 +77,7 @@ def _workers(service: Service, group: WorkerGroup, images: Mapping[str, str], lo
         # A profile may allow fewer pods than the group asks for.
         min=min(sum(map(_fewest, applications)) if group.min is None else group.min, most),
         max=most,
+        busy=min(pods.busy(service, group, lock), most),
         limits=pods.limits(service, group, lock),
         node_selector=dict(sorted({**service.node_selector, **group.node_selector}.items())),
         tolerations=(*own, *(t for t in map(_toleration, group.tolerations) if t not in own)),

@@ -46,7 +46,7 @@ def asked(spec: Spec, cluster: Cluster) -> frozenset[str]:
         if not isinstance(cache, S3Cache):
             continue
         own = cache.bucket is None and not cache.regions
-        keys.update(STAGINGS[cluster.staging or cache.staging].bridge_keys(own))
+        keys.update(STAGINGS[cluster.staging or cache.staging].bridge_keys(own))  # `bucket` is made of `_OF_BUCKET`
         keys.update(_OF_BUCKET if own else ())
     if used or any(cluster.name in service.clusters for service in spec.services):
         keys.add("aws_region")

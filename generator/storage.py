@@ -213,7 +213,10 @@ def _pods(spec: Spec, service: Service, i: int) -> Iterator[Fault]:
             message = (
                 f"`{service.name}` may have {pods} pods on {cluster}, and one node mounts their claim ({_ONE_NODE})"
             )
-            yield Fault(("services", i), message, f"{_SHARED}, or see that there is one pod: one model, `max: 1`")
+            own = "see that there is one pod: one model, `max: 1`"
+            if _most_pods(service) <= 1:  # the profile's doing, whatever the service says
+                own = f"take `profile: {profiles[cluster]}` out of cluster `{cluster}`"
+            yield Fault(("services", i), message, f"{_SHARED}, or {own}")
             return
 
 

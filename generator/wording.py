@@ -52,17 +52,23 @@ def say(detail: ErrorDetails, path: Path) -> tuple[str, str]:
         allowed = [word.strip("'") for word in listed.replace(" or ", ", ").split(", ")]
         return f"{shown(value)} is not one of {', '.join(allowed)}", suggest(str(value), allowed, listing=False)
     message = _MESSAGES[kind](value, context) if kind in _MESSAGES else _sentence(str(detail["msg"]))
-    return message, _hint(kind, value, context) or purpose(loc)
+    return message, _hint(kind, value, context, loc) or purpose(loc)
 
 
-def _hint(kind: str, value: Any, context: Mapping[str, Any]) -> str:
+def _hint(kind: str, value: Any, context: Mapping[str, Any], loc: Path) -> str:
     if kind == "string_type" and isinstance(value, bool | int | float):
         return f'put quotes around it: "{str(value).lower() if isinstance(value, bool) else value}"'
     if (kind == "int_type" and str(value).isdecimal()) or (kind == "bool_type" and value in ("true", "false")):
         return "write it without quotes"
     if kind == "string_pattern_mismatch":
-        return PATTERN_HINTS.get(str(context["pattern"]), f"it must match {context['pattern']}")
+        return PATTERN_HINTS.get(str(context["pattern"])) or _pattern(str(context["pattern"]), loc)
     return ""
+
+
+def _pattern(pattern: str, loc: Path) -> str:
+    """What is wanted, an example, and the pattern; of an item, what its list is for."""
+    wanted = purpose(loc[:-1] if loc and isinstance(loc[-1], int) else loc)
+    return f"{wanted}; it must match {pattern}" if wanted else f"it must match {pattern}"
 
 
 def _too_short(length: int, least: int) -> str:

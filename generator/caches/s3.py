@@ -66,8 +66,7 @@ def port(server: S3Server) -> int:
 
 def namespace(server: S3Server) -> str | None:
     """Namespace of a Service of the cluster itself, by its DNS name; None for a server elsewhere."""
-    name = (urlsplit(server.endpoint).hostname or "").removesuffix(".cluster.local").split(".")
-    return name[1] if len(name) == 3 and name[2] == "svc" else None
+    return naming.namespace_of(urlsplit(server.endpoint).hostname or "")
 
 
 KIND = CacheKind(type="s3", target=target, mounts=mounts, volume=volume, addresses=addresses, graph=True)

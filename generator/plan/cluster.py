@@ -21,6 +21,7 @@ class Cluster:
     key_vault: KeyVault | None
     node_pools: str | None  # auto-mode | karpenter; None: the platform's own
     addons: tuple[str, ...]
+    operator_namespace: str  # of the KubeRay operator
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class Workers:
     image: str
     min: int
     max: int
+    busy: int  # pods that hold a replica for certain; one without is never Ready
     limits: Mapping[str, str]  # Kubernetes quantities, requests are the same
     node_selector: Mapping[str, str]
     tolerations: tuple[Mapping[str, str], ...]  # as a pod has them
@@ -127,6 +128,7 @@ class Service:
     priority_class: str | None
     queue: str | None  # LocalQueue of Kueue
     spread: str | None  # zone | host
+    code_url: str | None = None  # folder of the zip, for `code_by` url
     process: Process | None = None  # its only application, where the runtime runs it without Ray
 
     @property

@@ -18,8 +18,8 @@ def anything_fits(limits: Mapping[str, str], accelerator: str | None) -> tuple[s
 class Provider:
     """Who runs a cluster, and what is different there.
 
-    `bridge_keys`: annotations of the cluster's Secret that exist there. `services_by` and `addons` stand where
-    models.yaml has none. `identity`: where pods get credentials of the cloud, as CIDR. `uid`: the user of pods, None
+    `bridge_keys`: annotations of the cluster's Secret that exist there. `services_by` stands where models.yaml
+    has none. `identity`: where pods get credentials of the cloud, as CIDR. `uid`: the user of pods, None
     where the platform assigns one to each namespace. `internal`: annotations that keep a LoadBalancer inside of the
     network, None where nobody can say, `public` are those of one that is open. `dns`: namespace and port of the pods
     that resolve names, and `api_port` where the API server listens: a NetworkPolicy has to let them through.
@@ -29,7 +29,6 @@ class Provider:
     name: str
     bridge_keys: tuple[str, ...] = ()
     services_by: str = "helm"
-    addons: tuple[str, ...] = ("kuberay-operator",)
     identity: tuple[str, ...] = ()
     uid: int | None = 1000
     dns: tuple[str, int] = ("kube-system", 53)

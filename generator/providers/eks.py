@@ -14,7 +14,6 @@ PROVIDER = Provider(
     name="eks",
     bridge_keys=("aws_account_id", "aws_cluster_name", "aws_region", "resource_prefix"),
     services_by="kro",
-    addons=("kuberay-operator", "kro"),
     identity=("169.254.170.23/32",),  # EKS Pod Identity agent
     internal={**_KIND, _SCHEME: "internal"},
     public={**_KIND, _SCHEME: "internet-facing"},

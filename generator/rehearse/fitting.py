@@ -82,7 +82,8 @@ def part(serve: Mapping[str, Any], machine: Machine, names: Sequence[str] = ()) 
 def unfit(application: Mapping[str, Any], machine: Machine) -> str:
     """Why this machine cannot run the application; empty where it can."""
     llm = str(application["import_path"]).startswith(VLLM)
-    options = [(_replicas(d), d.get("ray_actor_options", {})) for d in _deployments(application)]
+    # One that scales from none has one here (`_smallest`), and needs its device.
+    options = [(max(1, _replicas(d)), d.get("ray_actor_options", {})) for d in _deployments(application)]
     gpus = sum(replicas * given.get("num_gpus", 0) for replicas, given in options)
     special = [name for _, given in options for name in given.get("resources", ())]
     if special:

@@ -22,7 +22,7 @@ def resolve(spec: Spec, lock: Lock, code: Code, recipe: Recipe, text: str) -> pl
     `code` maps a folder of serving/ to its files, `recipe` is what images with models are built by, `text` is
     models.yaml as read.
     """
-    clusters = tuple(cluster(c, spec.services) for c in spec.clusters)
+    clusters = tuple(cluster(c, spec.services, spec.caches) for c in spec.clusters)
     caches = {c.name: cache(c) for c in spec.caches}
     staging = {c.name: ways(c, spec.clusters) for c in spec.caches}
     everywhere = tuple(c.name for c in clusters)

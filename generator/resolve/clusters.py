@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from generator import naming, plan
 from generator.caches import CACHES
-from generator.catalog import STORAGE_CLASSES
+from generator.catalog import ADDONS, STORAGE_CLASSES
 from generator.providers import PROVIDERS
 from generator.spec import (
     Cache,
@@ -20,7 +20,7 @@ from generator.spec.cluster import KeyVault
 from generator.yamlio import canonical_json
 
 
-def cluster(cluster: Cluster, services: Sequence[Service]) -> plan.Cluster:
+def cluster(cluster: Cluster, services: Sequence[Service], caches: Sequence[Cache]) -> plan.Cluster:
     provider = PROVIDERS[cluster.provider]
     vault = cluster.key_vault
     return plan.Cluster(
@@ -34,16 +34,24 @@ def cluster(cluster: Cluster, services: Sequence[Service]) -> plan.Cluster:
         profile=cluster.profile,
         key_vault=_key_vault(vault) if vault else None,
         node_pools=cluster.node_pools,
-        addons=tuple(sorted(cluster.addons if cluster.addons is not None else _addons(cluster, services))),
+        addons=tuple(sorted(cluster.addons if cluster.addons is not None else _addons(cluster, services, caches))),
+        operator_namespace=cluster.operator_namespace or ADDONS["kuberay-operator"].namespace,
     )
 
 
-def _addons(cluster: Cluster, services: Sequence[Service]) -> tuple[str, ...]:
-    """What is installed where models.yaml does not say: nothing by kubectl, no KubeRay where KServe serves alone."""
+def _addons(cluster: Cluster, services: Sequence[Service], caches: Sequence[Cache]) -> tuple[str, ...]:
+    """What is installed where models.yaml does not say: nothing by kubectl, no KubeRay where KServe serves alone.
+
+    Where nothing is served yet, what its services would need.
+    """
     runtimes = {service.runtime for service in services if cluster.name in service.clusters}
     if cluster.gitops != "argocd" or runtimes == {"kserve"}:
         return ()
-    return PROVIDERS[cluster.provider].addons
+    by_kro = (cluster.services_by or PROVIDERS[cluster.provider].services_by) == "kro"
+    by_workflow = any(
+        (cluster.staging or cache.staging) == "workflow" for cache in caches if isinstance(cache, S3Cache)
+    )
+    return ("kro", "kuberay-operator") if by_kro or by_workflow else ("kuberay-operator",)
 
 
 def _key_vault(vault: KeyVault) -> plan.KeyVault:

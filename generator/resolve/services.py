@@ -57,6 +57,7 @@ def service(
         shutdown=shutdown(entries),
         code=bundle,
         code_by=platform.code.delivery,
+        code_url=platform.code.base_url if platform.code.delivery == "url" and bundle is not None else None,
         cache=applications[0].models[0].cache,
         capacity=_capacity({m.name: m for a in applications for m in a.models}),
         ingress=_ingress(service),

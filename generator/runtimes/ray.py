@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from generator import naming
 from generator.caches import CACHES
@@ -52,6 +53,7 @@ def values(plan: Plan, cluster: Cluster, service: Service) -> dict[str, Any]:
         "metricsFrom": metrics_from(plan.platform.monitoring),
         "dns": {"namespace": namespace, "port": port},
         "identity": list(provider.identity),
+        "operatorNamespace": cluster.operator_namespace,
         "egress": [{"protocol": "TCP", "port": port} for port in _ports(cluster, service)],
         "head": dict(service.head),
         "workers": [_group(cluster, service, group) for group in service.groups],
@@ -70,6 +72,8 @@ def values(plan: Plan, cluster: Cluster, service: Service) -> dict[str, Any]:
         serveService=_serve_service(cluster, service.load_balancer),
         ingress=_ingress(service.ingress),
         keyVault=key_vault(cluster, service),
+        # kro's definition has no list of rules; networks of EKS, where it is the usual way, count pods as addresses.
+        inside=_inside(plan, service) if cluster.services_by == "helm" else None,
     )
 
 
@@ -84,6 +88,8 @@ def _group(cluster: Cluster, service: Service, group: Workers) -> dict[str, Any]
         "image": group.image,
         "minReplicas": group.min,
         "maxReplicas": group.max,
+        # One may always go, or a node could never be drained.
+        "minAvailable": max(group.busy - 1, 0),
         "limits": dict(group.limits),
         "nodeSelector": {**group.node_selector, **pool(cluster, group)},
         "tolerations": [dict(toleration) for toleration in group.tolerations],
@@ -102,12 +108,29 @@ def _spread(service: Service, group: Workers) -> list[dict[str, Any]]:
 
 def _ports(cluster: Cluster, service: Service) -> list[int]:
     """Where pods connect to beside one another: code and the API server, and Redis."""
-    ports = {443}
+    ports = {443, *(port for _, port in _servers(service))}
     if service.autoscaled:
         ports.add(PROVIDERS[cluster.provider].api_port)
-    if service.fault_tolerance is not None:
-        ports.add(int(service.fault_tolerance.redis.rpartition(":")[2]))
     return sorted(ports)
+
+
+def _inside(plan: Plan, service: Service) -> list[str] | None:
+    """Namespaces of the cluster that pods connect to: an address block holds no pod where Cilium is the network."""
+    hosts = [host for host, _ in _servers(service)]
+    found = {naming.namespace_of(host) if "." in host else plan.platform.namespace for host in hosts}
+    return sorted(name for name in found if name) or None
+
+
+def _servers(service: Service) -> list[tuple[str, int]]:
+    """Host and port of Redis, and of the server with the code."""
+    found = []
+    if service.fault_tolerance is not None:
+        host, _, port = service.fault_tolerance.redis.rpartition("://")[2].rpartition(":")
+        found.append((host, int(port)))
+    if service.code_url is not None:
+        address = urlsplit(service.code_url)
+        found.append((address.hostname or "", address.port or 443))
+    return found
 
 
 def _upgrade(upgrade: Upgrade | None) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -47,6 +48,17 @@ def _network(text: str) -> str:
         IPv4Network(text)
     except ValueError as error:
         raise ValueError(f"is no network: {error}") from None
+    return text
+
+
+def with_port(text: str) -> str:
+    """An address whose port, if it has one, exists. Raises ValueError for others."""
+    try:
+        missing = urlsplit(text).port == 0
+    except ValueError:
+        missing = True
+    if missing:
+        raise ValueError("has a port that does not exist: 1 to 65535")
     return text
 
 

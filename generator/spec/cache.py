@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from generator.spec.base import Lines, Memory, Name, Node, ObjectName, Seq, described
+from generator.spec.base import Lines, Memory, Name, Node, ObjectName, Seq, described, with_port
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")]
 RegionName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", max_length=32)]
@@ -16,6 +16,7 @@ Endpoint = Annotated[
         pattern=r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?$",
         max_length=300,
     ),
+    AfterValidator(with_port),
 ]
 Repository = Annotated[
     str,

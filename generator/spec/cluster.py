@@ -104,3 +104,9 @@ class Cluster(Node):
         ["kuberay-operator", "kro"],
         default=None,
     )
+    operator_namespace: Name | None = described(
+        "Namespace of the KubeRay operator, where the platform installs it itself; `kuberay-system` when left out. The"
+        " pods of services let nobody else in.",
+        "ray-operator",
+        default=None,
+    )

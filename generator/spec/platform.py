@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
-from generator.spec.base import LabelKey, LabelValue, Name, Node, PinnedImage, SecretKey, described
+from generator.spec.base import LabelKey, LabelValue, Name, Node, PinnedImage, SecretKey, described, with_port
 from generator.spec.model import SecretName
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
@@ -20,7 +20,11 @@ Url = Annotated[
         pattern=rf"^(https://{_HOST}(:[0-9]+)?/|ssh://git@{_HOST}(:[0-9]+)?/|git@{_HOST}:){_PATH}$", max_length=512
     ),
 ]
-HttpsUrl = Annotated[str, StringConstraints(pattern=rf"^https://{_HOST}(:[0-9]+)?(/({_PATH})?)?$", max_length=512)]
+HttpsUrl = Annotated[
+    str,
+    StringConstraints(pattern=rf"^https://{_HOST}(:[0-9]+)?(/({_PATH})?)?$", max_length=512),
+    AfterValidator(with_port),
+]
 GitRevision = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]|[./][A-Za-z0-9_-])*$", max_length=200)
 ]

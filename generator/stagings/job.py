@@ -90,7 +90,7 @@ def given(own_bucket: bool) -> dict[str, Any]:
 
 
 def bridge_keys(own_bucket: bool) -> tuple[str, ...]:
-    return ("aws_account_id", "aws_region", "resource_prefix") if own_bucket else ("aws_region",)
+    return ("aws_region", "bucket") if own_bucket else ("aws_region",)
 
 
 def kinds(plan: Plan) -> Kinds:

@@ -11,8 +11,8 @@ from generator.plan import Model, Platform, Prestage
 
 PODS = 5
 """Pods that a run may start after the first."""
-BUCKET = "{{ .values.resource_prefix }}-ray-models-{{ .values.aws_account_id }}"
-"""The bucket of a cluster, filled in by its ApplicationSet."""
+BUCKET = "{{ .values.bucket }}"
+"""The bucket that is named after a cluster, filled in by its ApplicationSet; empty where there is none."""
 
 
 def value(prestage: Prestage, digest: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def given(own_bucket: bool) -> dict[str, Any]:
 
 
 def bridge_keys(own_bucket: bool) -> tuple[str, ...]:
-    return naming.BRIDGE_KEYS
+    return (*naming.BRIDGE_KEYS, "bucket") if own_bucket else naming.BRIDGE_KEYS
 
 
 def kinds(plan: Plan) -> Kinds:

@@ -19,7 +19,7 @@ def init(folder: Path, platform: str) -> ExitCode:
     for path in done.kept:
         report.line(f"kept   {folder / path}")
     report.diagnostics(done.notes, output="text")
-    report.line("next: edit models.yaml, then run `modelyard render` and commit what it writes")
+    report.line("next: edit models.yaml, run `modelyard lock` and `modelyard render`, and commit what they write")
     return ExitCode.OK
 
 

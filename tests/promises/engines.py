@@ -45,6 +45,12 @@ def services(files: Files) -> dict[str, Entry]:
     return {name: entry for path in paths for name, entry in _read(files[path], path)["services"].items()}
 
 
+def inference(files: Files) -> dict[str, Entry]:
+    """Values of the services that KServe runs."""
+    paths = sorted(path for path in files if re.fullmatch(r"clusters/zz-two/inference/.*\.yaml", path))
+    return {name: entry for path in paths for name, entry in _read(files[path], path)["services"].items()}
+
+
 def models(files: Files) -> dict[str, Entry]:
     """Values of the models that are staged."""
     found: dict[str, Entry] = _read(files["clusters/zz-two/prestage.yaml"], "prestage.yaml")["modelPrestage"]["models"]
@@ -58,6 +64,7 @@ def _read(content: bytes, path: str) -> dict[str, Any]:
 PARTS: Mapping[str, Callable[[Files], dict[str, Entry]]] = {
     "model-services": services,
     "ray-service": services,
+    "kserve-service": inference,
     "prestage": models,
 }
 """Chart to the values of it that a cell may change."""
@@ -121,6 +128,8 @@ def _objects(helm: Path, chart: Path, entries: dict[str, Entry], folder: Path) -
     prestage = {"image": "example.com/a:1", "backoffLimit": 1, "permanentExitCodes": [1]}
     where = {"s3Bucket": CLUSTER["bucket"], "region": CLUSTER["region"]}
     values: dict[str, Any] = {"cluster": CLUSTER, "services": entries}
+    if chart.name == "kserve-service":
+        del values["cluster"]
     if chart.name == "prestage":
         values = {"modelPrestage": {**prestage, **where, "models": entries}}
     path = folder / "values.yaml"

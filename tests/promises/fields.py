@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from generator.spec import Spec
 
 CASE = Path(__file__).parents[1] / "cases/everything/models.yaml"
+_SECRETS = (("secret: vaulted", "secret: zz-vaulted"), ("passwordSecret: redis", "passwordSecret: zz-redis"))
 KEY = "<key>"  # last part of a place: the key itself, not its value
 
 Place = tuple[str | int, ...]
@@ -35,10 +36,10 @@ REFERENCES: dict[Place, tuple[Place, ...]] = {
 _TWINS: tuple[Place, ...] = (("clusters", 1), ("models", 1), ("models", 2), ("services", 1, "name"))
 _TWINS += (("caches", 1, "name"), ("caches", 1, "type"))
 # The third cluster is AKS, with what the others cannot have: caches, workers, secrets.
-_TWINS += (("clusters", 2, "name"), ("clusters", 2, "provider"), ("models", 4))
+_TWINS += (("clusters", 2, "name"), ("clusters", 2, "provider"), ("models", 4), ("models", 5))
 _TWINS += tuple(("caches", i, key) for i in (2, 3, 4) for key in ("name", "type", "bucket"))
 _TWINS += tuple(("services", i, key) for i in (2, 3) for key in ("name", "clusters", "accelerator", "applications"))
-_TWINS += (("services", 3, "upgrade", "strategy"),)
+_TWINS += (("services", 3, "upgrade", "strategy"), *(("services", 4, key) for key in ("name", "runtime", "clusters")))
 _TWINS += tuple(("models", 3, key) for key in ("name", "source", "cache", "clusters"))
 # Where `zq-marker` is not a value of the field.
 _MARKERS = {
@@ -81,9 +82,9 @@ def catalogue() -> dict[str, Any]:
     """The catalogue that sets every key of the language."""
     text = CASE.read_text(encoding="utf-8")
     # Pages list names in order: what is not the field comes last, whatever the field holds.
-    for old in ("two", "three", "tools", "qwen", "t5", "inside", "full", "moving"):
+    for old in ("two", "three", "tools", "qwen", "t5", "inside", "full", "moving", "disk", "served"):
         text = text.replace(old, f"zz-{old}")
-    for old, new in (("chat-tls", "zz-tls"), ("tokenSecret: hf", "tokenSecret: zz-hf")):
+    for old, new in (("chat-tls", "zz-tls"), ("tokenSecret: hf", "tokenSecret: zz-hf"), *_SECRETS):
         text = text.replace(old, new)
     return dict(yaml.safe_load(text))
 

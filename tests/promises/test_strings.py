@@ -31,7 +31,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[strings.Rend
 @pytest.fixture(scope="module")
 def titles(tmp_path_factory: pytest.TempPathFactory) -> list[strings.Rendered]:
     """A service's title, which takes any visible text, with every payload."""
-    (field,) = (field for field in fields.fields() if field.name == "services[].title")
+    field = next(field for field in fields.fields() if field.name == "services[].title")
     accepted, wrong = strings.judged(
         [strings.Cell(field, text) for text in strings.PAYLOADS], tmp_path_factory.mktemp("titles")
     )

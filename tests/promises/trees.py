@@ -23,6 +23,7 @@ PLAIN = re.compile(r"[A-Za-z0-9._/:-]*")
 EVALUATED = ("bootstrap/", "kro/")
 # Digests of inputs in which the string stands.
 _DIGEST = re.compile(r"prestage-[a-z0-9-]+-[0-9a-f]{10}|[0-9a-f]{10}")
+_CLASS = re.compile(r"(?<=-retain-)[0-9a-f]{10}$")
 Change = Callable[[str], str]
 
 
@@ -50,7 +51,7 @@ def opened(node: Any, change: Change, key: str = "") -> Any:
         return opened(yamlio.load(node, key, RENDERED).data, change)
     if _DIGEST.fullmatch(node):
         return "digest"
-    return change(node)
+    return change(_CLASS.sub("digest", node))
 
 
 def _same(text: str) -> str:

@@ -102,6 +102,7 @@ CLUSTER = Cluster(
     key_vault=None,
     node_pools=None,
     addons=("kro", "kuberay-operator"),
+    operator_namespace="kuberay-system",
 )
 
 
@@ -126,6 +127,7 @@ def workers(limits: dict[str, str], accelerator: str | None = None, most: int = 
         image=VLLM_IMAGE if accelerator else CPU_IMAGE,
         min=1,
         max=most,
+        busy=1,
         limits=limits,
         node_selector={},
         tolerations=({"key": "nvidia.com/gpu", "operator": "Exists"},) if accelerator else (),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from generator import assets
 from generator.emit import argocd
+from tests.unit.plans import CLUSTER as HUB
 from tests.unit.plans import example_plan
 
 ANNOTATIONS = {"aws_account_id": "012345678901", "aws_region": "us-west-2", "resource_prefix": "peeks"}
@@ -118,6 +120,30 @@ def test_the_autoscaler_is_not_fought(sets: dict[str, dict[str, Any]]) -> None:
     application = sets["services-kro"]["spec"]["template"]["spec"]
     assert {d["kind"] for d in application["ignoreDifferences"]} == {"RayService", "RayCluster"}
     assert "RespectIgnoreDifferences=true" in application["syncPolicy"]["syncOptions"]
+
+
+def test_software_may_go_where_its_chart_puts_it() -> None:
+    """The S3 driver runs Mountpoint in a namespace of its own, with a Role there."""
+    software = replace(HUB, addons=("kuberay-operator", "mountpoint-s3-csi-driver"))
+    (project,) = [
+        yaml.safe_load(content)
+        for path, content in argocd.emit(example_plan(clusters=(software,)), assets.find())
+        if path.endswith("project-addons.yaml")
+    ]
+    namespaces = [destination["namespace"] for destination in project["spec"]["destinations"]]
+    assert namespaces == ["kube-system", "kuberay-system", "mount-s3"]
+
+
+def test_a_cluster_without_an_account_has_no_bucket_of_its_own() -> None:
+    """The charts take no bucket there, and half a name would be a fault of their values."""
+    other = replace(HUB, name="azure", provider="aks", values={"resource_prefix": "peeks"}, services_by="kro")
+    (eks, aks) = (argocd.base.clusters_of(cluster, ("bucket",))["clusters"]["values"] for cluster in (HUB, other))
+    account = "{{ .metadata.annotations.aws_account_id }}"
+    assert eks == {
+        "entry": "peeks-hub",
+        "bucket": f"{{{{ .metadata.annotations.resource_prefix }}}}-ray-models-{account}",
+    }
+    assert aks == {"entry": "azure", "bucket": ""}
 
 
 def test_health_checks_cover_ray_and_kro() -> None:

@@ -17,7 +17,7 @@ from generator.apps import APPS
 from generator.assets import find
 from generator.emit import catalogue
 from generator.emit.catalogue import markdown, services
-from generator.plan import Ingress, Plan
+from generator.plan import Ingress, Plan, S3Server
 from tests.unit import plans
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
@@ -165,6 +165,18 @@ def test_secrets_are_named() -> None:
     ]
     without = page(plans.example_plan(models=(plans.TINYLLAMA,), services=()))
     assert "## Secrets that must exist\n\nNone." in without
+
+
+def test_what_nobody_here_makes_is_named() -> None:
+    """Without Argo CD nobody installs the operator, and a server's keys are the driver's too."""
+    server = S3Server("https://s3.example.com", "us-east-1", "s3")
+    cache = replace(plans.S3, bucket="models", server=server)
+    chat = replace(plans.CHAT, priority_class="serving", queue="team-a", cache=cache)
+    text = page(plans.example_plan(clusters=(replace(plans.CLUSTER, gitops="kubectl"),), services=(chat,)))
+    assert "The KubeRay operator 1.7.0, in namespace `kuberay-system` of `peeks-hub`." in text
+    assert "What services name, on their clusters: LocalQueue `team-a`, PriorityClass `serving`." in text
+    assert "| `peeks-hub` | `kube-system` | `aws-secret` | `key_id`, `access_key` |" in text
+    assert "KubeRay operator" not in page(plans.example_plan())
 
 
 def test_images() -> None:

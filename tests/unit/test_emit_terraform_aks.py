@@ -23,7 +23,7 @@ UUID = "6fd1b7c2-6f5e-4d3c-9a4e-2b7f0c1d8e9a"
 CLIENT = "0a9d2c44-1f0b-4b7e-8a63-5d1c2e3f4a5b"
 VAULT = KeyVault("kv-models", UUID, CLIENT, (VaultSecret("redis", "password", "redis-password"),))
 IMAGES = Baked(name="baked", kind="image", repository="crexample.azurecr.io/models")
-CPU_GROUP = Workers("cpu", None, plans.CPU_IMAGE, 1, 3, {"cpu": "2", "memory": "8Gi"}, {}, ())
+CPU_GROUP = Workers("cpu", None, plans.CPU_IMAGE, 1, 3, 1, {"cpu": "2", "memory": "8Gi"}, {}, ())
 # What an operator answers.
 FACTS = {
     "subscription_id": UUID,
@@ -46,7 +46,7 @@ def service(name: str = "chat", clusters: tuple[str, ...] = ("aks-prod",), **cha
 
 def gpu(accelerator: str, devices: int = 1, most: int = 3, cpu: str = "2", memory: str = "16Gi") -> Workers:
     limits = {"cpu": cpu, "memory": memory, "nvidia.com/gpu": str(devices)}
-    return Workers("gpu", accelerator, plans.VLLM_IMAGE, 1, most, limits, {}, ())
+    return Workers("gpu", accelerator, plans.VLLM_IMAGE, 1, most, 1, limits, {}, ())
 
 
 def tree(*clusters: Cluster, services: tuple[Service, ...] = (), **changes: Any) -> dict[str, bytes]:

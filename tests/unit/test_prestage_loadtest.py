@@ -11,6 +11,7 @@ import pytest
 from generator.prestage import manifest
 from generator.prestage.exits import PrestageExit
 from generator.prestage.loadtest import base, header
+from tests.faults import headers
 from tests.standins import weights
 from tests.standins.vocabularies import vocabulary
 from tests.unit import loadtesting
@@ -304,3 +305,8 @@ def test_a_copy_that_changes_meanwhile(tmp_path: Path, monkeypatch: pytest.Monke
         assert ended.error is None and ended.of("already", "by") == ["another run, which finished first"]
     else:
         assert ended.error and ended.error.exit is PrestageExit.TRANSIENT and not real.exists()
+
+
+def test_headers_are_judged_as_safetensors_judges_them() -> None:
+    """A slice; `python -m tests.faults.headers` tries thousands."""
+    assert list(headers.different(seed=7, count=200)) == []

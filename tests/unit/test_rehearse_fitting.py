@@ -149,6 +149,11 @@ def llm(**facts: Any) -> dict[str, Any]:
             "needs 2 GPUs, and this machine has 1",
         ),
         (
+            deployment(autoscaling_config={"min_replicas": 0, "max_replicas": 2}, ray_actor_options={"num_gpus": 1}),
+            Machine(1),
+            "needs a GPU, and this machine has none",
+        ),
+        (
             deployment(ray_actor_options={"resources": {"neuron_cores": 2}}),
             Machine(1, gpus=8),
             "needs neuron_cores devices, which cannot be rehearsed",

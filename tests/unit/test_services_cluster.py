@@ -90,17 +90,36 @@ def test_one_group_needs_no_label(helm: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("replicas", "budgets"), [((0, 0), 0), ((1, 0), 0), ((2, 0), 1), ((2, 3), 2)], ids=lambda value: str(value)
+    ("pods", "replicas", "budgets"),
+    [
+        ((0, 0), (1, 0), {}),
+        ((3, 0), (1, 0), {}),  # two of the three hold nothing and are never Ready
+        ((0, 0), (2, 3), {"chat-cpu": 1, "chat-gpu": 2}),
+        ((4, 3), (2, 3), {"chat-cpu": 1, "chat-gpu": 2}),
+    ],
+    ids=str,
 )
-def test_budgets_can_be_kept(replicas: tuple[int, int], budgets: int, helm: Path, tmp_path: Path) -> None:
-    groups = [group | {"min": least, "max": 4} for group, least in zip((CPU, GPU), replicas, strict=True)]
-    both = [application("a"), application("b", workers="gpu")]
+def test_budgets_can_be_kept(
+    pods: tuple[int, int], replicas: tuple[int, int], budgets: dict[str, int], helm: Path, tmp_path: Path
+) -> None:
+    groups = [group | {"min": least, "max": 4} for group, least in zip((CPU, GPU), pods, strict=True)]
+    both = [
+        application(name, workers=name, replicas={"min": least, "max": 4})
+        for name, least in zip(("cpu", "gpu"), replicas, strict=True)
+    ]
     found = objects(helm, tmp_path, planned(tmp_path, workers=groups, applications=both))
-    wanted = [o["spec"] for o in found if o["kind"] == "PodDisruptionBudget"]
-    assert len(wanted) == budgets
-    assert all(
-        b["minAvailable"] == int(least) - 1 for b, least in zip(wanted, (r for r in replicas if r > 1), strict=True)
-    )
+    wanted = {o["metadata"]["name"]: o["spec"] for o in found if o["kind"] == "PodDisruptionBudget"}
+    assert {name: budget["minAvailable"] for name, budget in wanted.items()} == budgets
+    assert all(budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow" for budget in wanted.values())
+
+
+def test_replicas_that_share_a_pod_count_once(tmp_path: Path) -> None:
+    many = [
+        application("large", memory="16Gi"),
+        application("small", memory="4Gi", cpu="500m", replicas={"min": 4, "max": 4}),
+    ]
+    (group,) = planned(tmp_path, applications=many).services[0].groups
+    assert (group.busy, group.min) == (2, 5)
 
 
 @pytest.mark.parametrize("name", sorted(PROVIDERS))
@@ -195,6 +214,61 @@ def test_a_head_that_may_be_lost(helm: Path, tmp_path: Path) -> None:
         "redisPassword": {"valueFrom": {"secretKeyRef": {"name": "redis", "key": "pass"}}},
     }
     assert egress_ports(found)["0.0.0.0/0"] == [443, 6380]
+
+
+def namespaces(rules: list[dict[str, Any]], key: str) -> dict[str, list[int] | None]:
+    """Namespaces that rules of a NetworkPolicy name, and their ports; None: all."""
+    found: dict[str, list[int] | None] = {}
+    for rule in rules:
+        for peer in rule.get(key, ()):
+            for name in peer.get("namespaceSelector", {}).get("matchLabels", {}).values():
+                found[name] = sorted({port["port"] for port in rule["ports"]}) if "ports" in rule else None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("redis", "inside"),
+    [
+        ("redis.cache.svc:6379", {"cache": None}),
+        ("rediss://redis.cache.svc.cluster.local:6380", {"cache": None}),
+        ("redis.example.com:6379", {}),
+        ("redis:6379", {"models": None}),
+    ],
+)
+def test_an_address_block_holds_no_pod_everywhere(
+    redis: str, inside: dict[str, None], helm: Path, tmp_path: Path
+) -> None:
+    """Azure CNI with Cilium, for one: Redis of the cluster itself needs its namespace in the policy."""
+    server = {"endpoint": "https://s3.example.com", "region": "us-east-1", "credentialsSecret": "s3"}
+    found = objects(helm, tmp_path, planned(tmp_path, "aks", server, faultTolerance={"redis": redis}))
+    egress = one(found, "NetworkPolicy", "chat-ray")["spec"]["egress"]
+    assert namespaces(egress, "to") == {"kube-system": [53], **inside}
+
+
+@pytest.mark.parametrize(
+    ("address", "ports", "inside"),
+    [
+        ("https://artifacts.example.com/serve", [443], {}),
+        ("https://artifacts.example.com:8443/serve", [443, 8443], {}),
+        ("https://artifacts.tools.svc:8443", [443, 8443], {"tools": None}),
+    ],
+)
+def test_the_code_can_be_fetched(
+    address: str, ports: list[int], inside: dict[str, None], helm: Path, tmp_path: Path
+) -> None:
+    delivery = {"delivery": "url", "baseUrl": address}
+    found = objects(helm, tmp_path, planned(tmp_path, code=delivery))
+    egress = one(found, "NetworkPolicy", "chat-ray")["spec"]["egress"]
+    assert egress_ports(found)["0.0.0.0/0"] == ports
+    assert namespaces(egress, "to") == {"kube-system": [53], **inside}
+
+
+@pytest.mark.parametrize("asked", [{}, {"addons": [], "operatorNamespace": "ray-operator"}], ids=str)
+def test_the_operator_is_let_in(asked: dict[str, Any], helm: Path, tmp_path: Path) -> None:
+    clusters = [{"name": "hub", "provider": "eks", "servicesBy": "helm", **asked}]
+    found = objects(helm, tmp_path, planned(tmp_path, clusters=clusters))
+    ingress = one(found, "NetworkPolicy", "chat-ray")["spec"]["ingress"]
+    assert namespaces(ingress, "from") == {asked.get("operatorNamespace", "kuberay-system"): [8000, 8265]}
 
 
 @pytest.mark.parametrize(

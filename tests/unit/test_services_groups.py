@@ -35,6 +35,7 @@ def planned(
     provider: str = "eks",
     cache: dict[str, Any] | None = None,
     clusters: list[dict[str, Any]] | None = None,
+    code: dict[str, Any] | None = None,
     **service: Any,
 ) -> Plan:
     """The plan of one service `chat`, delivered by helm."""
@@ -47,6 +48,7 @@ def planned(
             "prefix": "x",
             "repository": {"url": "https://git.example.com/platform/gitops.git"},
             "namespace": "models",
+            **({"code": code} if code else {}),
             "images": {"prestage": "registry.example.com/prestage:1.0", **{role: image(role) for role in roles}},
         },
         "clusters": clusters or [{"name": "hub", "provider": provider, "servicesBy": "helm"}],
@@ -115,7 +117,7 @@ def test_each_group_is_sized_for_its_own(tmp_path: Path) -> None:
         ({}, {"min": 2, "max": 4}, (2, 4)),
         ({"min": 0}, {"min": 2, "max": 4}, (0, 4)),
         ({"max": 8}, {"min": 2, "max": 4}, (2, 8)),
-        ({"max": 1}, {"min": 2, "max": 4}, (1, 1)),
+        ({"max": 3}, {"min": 2, "max": 4}, (2, 3)),
         ({"min": 3, "max": 5}, {"max": 1}, (3, 5)),
     ],
 )

@@ -45,9 +45,19 @@ def bridge(cluster: Cluster, key: str) -> str:
     return cluster.values.get(key) or annotation
 
 
+def bucket(cluster: Cluster) -> str:
+    """The bucket that is named after the cluster; empty where the cluster has no account of AWS.
+
+    Put together for each cluster: a template for all would leave those without with the name's middle.
+    """
+    prefix, account = bridge(cluster, "resource_prefix"), bridge(cluster, "aws_account_id")
+    return f"{prefix}-ray-models-{account}" if prefix and account else ""
+
+
 def clusters_of(cluster: Cluster, keys: Iterable[str] = ()) -> dict[str, Any]:
-    """Cluster generator of one entry of models.yaml; `keys` become `.values.<key>` of the template."""
-    values = {"entry": cluster.name} | {key: bridge(cluster, key) for key in keys}
+    """Cluster generator of one entry of models.yaml; `keys`, of annotations or `bucket`, become `.values.<key>`."""
+    found = {key: bucket(cluster) if key == "bucket" else bridge(cluster, key) for key in keys}
+    values = {"entry": cluster.name} | found
     labels = {"argocd.argoproj.io/secret-type": "cluster", **cluster.selector}
     return {"clusters": {"selector": {"matchLabels": labels}, "values": values}}
 

@@ -63,7 +63,7 @@ def addons_project(plan: Plan, charts: Sequence[Chart]) -> dict[str, Any]:
         plan.platform.project + ADDONS_PROJECT_SUFFIX,
         "Cluster software that the model catalogue needs",
         [chart.repository for chart in charts],
-        [chart.namespace for chart in charts],
+        [namespace for chart in charts for namespace in (chart.namespace, *chart.beside)],
         [("", "Namespace"), *(kind for chart in charts for kind in chart.kinds)],
         None,
     )

@@ -115,7 +115,7 @@ def _with_services(plan: Plan, cluster: Cluster, runtime: Runtime, clusters: dic
 
 
 def _bucket_keys(cluster_bucket: bool) -> tuple[str, ...]:
-    return ("aws_account_id", "aws_region", "resource_prefix") if cluster_bucket else ("aws_region",)
+    return ("aws_region", "bucket") if cluster_bucket else ("aws_region",)
 
 
 def _cluster_bucket(cache: Cache) -> bool:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from generator.catalog import ADDONS
 from generator.emit.catalogue.markdown import code, escape, table
 from generator.plan import Baked, Bucket, Cluster, Plan, VaultSecret
 
@@ -35,12 +36,31 @@ def _steps(plan: Plan) -> Iterator[str]:
             yield f"{TERRAFORM[provider][0]}: [{TERRAFORM[provider][1]}]({TERRAFORM[provider][1]})."
     if any(isinstance(service.cache, Baked) for service in plan.services):
         yield "The images below `images/`, built and pushed by CI: pods wait for them."
+    yield from _by_hand(plan)
     yield "The Secrets below, on each cluster."
     if "argocd" in ways:
         yield "The health checks, merged into `argocd-cm`; then Argo CD waits for models and services."
         yield "The root Application; Argo CD takes the rest from Git."
     if "kubectl" in ways:
         yield "The folders of the clusters without Argo CD."
+
+
+def _by_hand(plan: Plan) -> Iterator[str]:
+    """What services name or need, and nothing here makes."""
+    for cluster in plan.clusters:
+        runtimes = {service.runtime for service in plan.services_on(cluster.name)}
+        # On AKS it is Terraform's.
+        if cluster.gitops == "kubectl" and cluster.provider != "aks" and "ray" in runtimes:
+            row = ADDONS["kuberay-operator"]
+            where = f"in namespace {code(cluster.operator_namespace)} of {code(cluster.name)}"
+            yield f"The KubeRay operator {row.version}, {where}."
+    named = {("PriorityClass", s.priority_class) for s in plan.services} | {
+        ("LocalQueue", s.queue) for s in plan.services
+    }
+    named |= {("GatewayClass", s.upgrade.gateway_class) for s in plan.services if s.upgrade}
+    found = [f"{kind} {code(name)}" for kind, name in sorted((kind, name) for kind, name in named if name)]
+    if found:
+        yield f"What services name, on their clusters: {', '.join(found)}."
 
 
 def _argocd(plan: Plan) -> Iterator[str]:
@@ -68,7 +88,8 @@ def _kubectl(plan: Plan) -> Iterator[str]:
 def secrets(plan: Plan) -> Iterator[str]:
     yield "## Secrets that must exist"
     yield ""
-    rows = sorted(set(_secret_rows(plan)))
+    own = ((cluster, plan.platform.namespace, *rest) for cluster, *rest in _secret_rows(plan))
+    rows = sorted({*own, *_of_drivers(plan)})
     if not rows:
         yield "None."
         yield ""
@@ -76,8 +97,7 @@ def secrets(plan: Plan) -> Iterator[str]:
     yield "The repository holds their names only."
     yield ""
     columns = ("Cluster", "Namespace", "Secret", "Key", "What it is")
-    namespace = code(plan.platform.namespace)
-    yield from table(columns, ((code(c), namespace, code(s), key, what) for c, s, key, what in rows))
+    yield from table(columns, ((code(c), code(n), code(s), key, what) for c, n, s, key, what in rows))
 
 
 _Row = tuple[str, str, str, str]
@@ -120,6 +140,16 @@ def _of_services(plan: Plan) -> Iterator[_Row]:
                 yield cluster, store.password_secret, code(store.password_key), f"Password of {code(store.redis)}"
             if service.auth_secret is not None:
                 yield cluster, service.auth_secret, "`auth_token`", f"Token of the Ray cluster {code(service.name)}"
+
+
+def _of_drivers(plan: Plan) -> Iterator[tuple[str, ...]]:
+    """The Mountpoint driver has keys of its own (mountpoint-s3-csi-driver v2.7.0, chart value `awsAccessSecret`)."""
+    namespace = ADDONS["mountpoint-s3-csi-driver"].namespace
+    for service in plan.services:
+        if isinstance(service.cache, Bucket) and service.cache.server is not None:
+            what = f"For the Mountpoint driver, which reads {code(service.cache.server.endpoint)}"
+            for cluster in service.clusters:
+                yield cluster, namespace, "aws-secret", "`key_id`, `access_key`", what
 
 
 def images(plan: Plan) -> Iterator[str]:

@@ -34,7 +34,7 @@ def _resources() -> list[dict[str, Any]]:
         },
         {
             "id": "disruptionBudget",
-            "includeWhen": ["${schema.spec.workers.minReplicas > 1}"],
+            "includeWhen": ["${schema.spec.workers.minAvailable > 0}"],
             "template": _disruption_budget(),
         },
         {"id": "route", "includeWhen": ["${schema.spec.ingress.host != ''}"], "template": _ingress()},
@@ -106,7 +106,7 @@ def _network_policy() -> dict[str, Any]:
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [
             {"from": [own]},
-            {"from": [_namespace("kuberay-system")], "ports": [_tcp(8265), _tcp(8000)]},
+            {"from": [_namespace("${schema.spec.operatorNamespace}")], "ports": [_tcp(8265), _tcp(8000)]},
             {"ports": [_tcp(8000)]},
             {
                 "from": [{"namespaceSelector": {"matchLabels": "${schema.spec.metricsFrom}"}}],
@@ -241,8 +241,12 @@ def _pod(
 
 def _disruption_budget() -> dict[str, Any]:
     own = {naming.SERVICE_LABEL: NAME, naming.GROUP_LABEL: "${schema.spec.workers.name}"}
-    # One pod may always go, or a node could never be drained.
-    spec = {"minAvailable": "${schema.spec.workers.minReplicas - 1}", "selector": {"matchLabels": own}}
+    spec = {
+        "minAvailable": "${schema.spec.workers.minAvailable}",
+        "selector": {"matchLabels": own},
+        # A worker without a replica is never Ready, and nobody misses it.
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
     return {**_object("policy/v1", "PodDisruptionBudget", f"{NAME}-${{schema.spec.workers.name}}"), "spec": spec}
 
 

@@ -201,7 +201,7 @@ def _operator(cluster: Cluster, services: Iterable[Service]) -> dict[str, Any]:
             "repository": row.repository,
             "chart": row.chart,
             "version": row.version,
-            "namespace": row.namespace,
+            "namespace": cluster.operator_namespace,
             "release": row.release,
             "values": dict(row.values),
         },
