@@ -12,12 +12,13 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALL = $(PIP) install --constraint constraints.txt
 TOOLS = folders=$$($(BIN)/python .ci/tools.py) || exit 1; PATH="$$PWD/$(BIN):$$(echo "$$folders" | tr '\n' ':')$$PATH"; export PATH
 
-.PHONY: help demo test render check lint format bench scan clean
+.PHONY: help demo test test-long render check lint format bench scan clean
 
 help:
 	@echo 'make demo     render models.yaml into build/demo, judge it, stage a model, serve it, ask it;'
 	@echo '              PLATFORM=aks, any-kubernetes, kserve or shared-gpu takes the example of that platform'
 	@echo 'make test     lint, then all tests              (PYTEST_ARGS="-m '"'not slow'"'" passes options)'
+	@echo 'make test-long the rest: more of real Ray, and checks of the checks'
 	@echo 'make render   models.yaml -> rendered/'
 	@echo 'make check    is rendered/ what models.yaml says, and is it sound?'
 	@echo 'make lint     ruff and mypy'
@@ -31,7 +32,11 @@ demo: .venv/.demo
 
 test: lint
 	@echo 'test: pytest'
-	@$(TOOLS); pytest $(PYTEST_ARGS)
+	@$(TOOLS); pytest -m 'not long' $(PYTEST_ARGS)
+
+test-long: .venv/.all
+	@echo 'test-long: pytest'
+	@$(TOOLS); pytest -m long $(PYTEST_ARGS)
 
 render: .venv/.core
 	@$(BIN)/modelyard render

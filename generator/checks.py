@@ -14,6 +14,7 @@ from generator.spec import Model, Service, Spec
 from generator.suggest import suggest
 
 COMMIT_LENGTH = 40
+SHORTEST_COMMIT = 7  # what Git shows of one
 KINDS = ("clusters", "caches", "models", "services")
 
 
@@ -157,7 +158,10 @@ def _pinned(scene: Scene) -> Iterator[Fault]:
         if entry is not None and entry.source != asked(model):
             yield Fault(path, f"models.lock.yaml answers another source of `{model.name}`", fix)
         elif entry is None and not is_commit(model.source.revision):
-            message = f"revision `{model.source.revision}` of `{model.name}` is not locked: a branch can move"
+            revision = model.source.revision
+            short = len(revision) >= SHORTEST_COMMIT and set(revision) <= set("0123456789abcdef")
+            why = "a branch can move" if not short else f"the Hub knows commits by {COMMIT_LENGTH} digits"
+            message = f"revision `{revision}` of `{model.name}` is not locked: {why}"
             yield Fault(path, message, fix + ", or write the 40-digit commit")
 
 

@@ -70,7 +70,7 @@ def test_check_shows_a_diff_and_every_kind_of_drift(rendered: Path) -> None:
     before = contents(rendered)
     done = run(rendered, "check")
     assert done.returncode == 1 and contents(rendered) == before
-    assert "-      maxReplicas: 3\n+      maxReplicas: 4" in done.stdout
+    assert "-        maxReplicas: 3\n+        maxReplicas: 4" in done.stdout
     for path, message in (
         ("clusters/peeks-hub/services/chat.yaml", "is stale"),
         ("kro/model-service-role.yaml", "is missing"),

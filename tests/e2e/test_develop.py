@@ -271,6 +271,7 @@ def test_a_fault_leaves_the_version_before(scene: Scene, line: str, said: str, e
     scene.running.until("which changes nothing of the service", since)
 
 
+@pytest.mark.long
 def test_somebody_else_on_the_same_cluster(scene: Scene) -> None:
     """Through a port-forward; what both do leaves the other's alone."""
     mine = scene.asked("/talk")["pid"]
@@ -296,6 +297,7 @@ def test_somebody_else_on_the_same_cluster(scene: Scene) -> None:
     assert scene.asked("/talk")["text"] == "four tiny: Where?"
 
 
+@pytest.mark.long
 def test_what_a_killed_one_has_left(scene: Scene) -> None:
     address = ["--address", scene.dashboard.removeprefix("http://"), "--as", "ada"]
     scene.other.write("five")

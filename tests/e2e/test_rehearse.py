@@ -127,6 +127,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return scratch / "tiny-causal"
 
 
+@pytest.mark.long
 def test_a_helm_cluster_in_json(desk: Desk) -> None:
     done = desk.rehearse(
         "chat",
@@ -227,6 +228,7 @@ def asked(url: str) -> Any:
         return json.loads(response.read())
 
 
+@pytest.mark.long
 def test_interrupted_on_the_way(desk: Desk) -> None:
     process = subprocess.Popen(
         desk.command("rehearse", "--tree", "deploy/rendered", "chat", "--demo-model", "tiny"),
@@ -247,6 +249,7 @@ def test_interrupted_on_the_way(desk: Desk) -> None:
     assert desk.left() == []
 
 
+@pytest.mark.long
 def test_a_model_that_does_not_load(desk: Desk, model: Path, tmp_path: Path) -> None:
     """The replica's own words are shown, and nothing is left."""
     broken = tmp_path / "broken"

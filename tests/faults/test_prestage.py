@@ -68,6 +68,7 @@ def test_the_promises_hold(place: World, background: Background, section: str, c
     assert found.count >= count
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("broken", "section", "count", "told"), BROKEN)
 def test_a_broken_client_is_caught(
     place: World, background: Background, broken: str, section: str, count: int, told: str

@@ -55,6 +55,7 @@ def test_every_broken_folder_is_refused() -> None:
     assert found.notes["started"] == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("names", "told"),
     [(["trusts every folder"], "not refused with a reason"), (["calls home"], "it opens a network socket")],
@@ -65,6 +66,7 @@ def test_an_application_that_starts_too_easily_is_caught(tmp_path: Path, names: 
     assert any(told in wrong for wrong in found.wrong), found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("section", "count", "told"),
     [

@@ -173,7 +173,7 @@ def test_what_nobody_here_makes_is_named() -> None:
     cache = replace(plans.S3, bucket="models", server=server)
     chat = replace(plans.CHAT, priority_class="serving", queue="team-a", cache=cache)
     text = page(plans.example_plan(clusters=(replace(plans.CLUSTER, gitops="kubectl"),), services=(chat,)))
-    assert "The KubeRay operator 1.7.0, in namespace `kuberay-system` of `peeks-hub`." in text
+    assert "On `peeks-hub`: the KubeRay operator 1.7.0 in namespace `kuberay-system`" in text
     assert "What services name, on their clusters: LocalQueue `team-a`, PriorityClass `serving`." in text
     assert "| `peeks-hub` | `kube-system` | `aws-secret` | `key_id`, `access_key` |" in text
     assert "KubeRay operator" not in page(plans.example_plan())

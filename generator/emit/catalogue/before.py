@@ -37,7 +37,8 @@ def _steps(plan: Plan) -> Iterator[str]:
     if any(isinstance(service.cache, Baked) for service in plan.services):
         yield "The images below `images/`, built and pushed by CI: pods wait for them."
     yield from _by_hand(plan)
-    yield "The Secrets below, on each cluster."
+    if any(_rows(plan)):
+        yield "The Secrets below, on each cluster."
     if "argocd" in ways:
         yield "The health checks, merged into `argocd-cm`; then Argo CD waits for models and services."
         yield "The root Application; Argo CD takes the rest from Git."
@@ -48,12 +49,9 @@ def _steps(plan: Plan) -> Iterator[str]:
 def _by_hand(plan: Plan) -> Iterator[str]:
     """What services name or need, and nothing here makes."""
     for cluster in plan.clusters:
-        runtimes = {service.runtime for service in plan.services_on(cluster.name)}
-        # On AKS it is Terraform's.
-        if cluster.gitops == "kubectl" and cluster.provider != "aks" and "ray" in runtimes:
-            row = ADDONS["kuberay-operator"]
-            where = f"in namespace {code(cluster.operator_namespace)} of {code(cluster.name)}"
-            yield f"The KubeRay operator {row.version}, {where}."
+        wanted = list(_software(plan, cluster)) if cluster.gitops == "kubectl" else []
+        if wanted:
+            yield f"On {code(cluster.name)}: {', '.join(wanted)}."
     named = {("PriorityClass", s.priority_class) for s in plan.services} | {
         ("LocalQueue", s.queue) for s in plan.services
     }
@@ -61,6 +59,21 @@ def _by_hand(plan: Plan) -> Iterator[str]:
     found = [f"{kind} {code(name)}" for kind, name in sorted((kind, name) for kind, name in named if name)]
     if found:
         yield f"What services name, on their clusters: {', '.join(found)}."
+
+
+def _software(plan: Plan, cluster: Cluster) -> Iterator[str]:
+    """What Argo CD would bring to the cluster, or the platform has."""
+    services = plan.services_on(cluster.name)
+    ray = any(service.runtime == "ray" for service in services)
+    if ray and cluster.provider != "aks":  # there it is Terraform's
+        operator = ADDONS["kuberay-operator"]
+        yield f"the KubeRay operator {operator.version} in namespace {code(cluster.operator_namespace)}"
+    if ray and cluster.services_by == "kro":
+        yield f"kro {ADDONS['kro'].version}"
+    if any(isinstance(service.cache, Bucket) for service in services):
+        yield f"the Mountpoint S3 CSI driver {ADDONS['mountpoint-s3-csi-driver'].version}"
+    if any(service.runtime == "kserve" for service in services):
+        yield "KServe in Standard mode"
 
 
 def _argocd(plan: Plan) -> Iterator[str]:
@@ -88,8 +101,7 @@ def _kubectl(plan: Plan) -> Iterator[str]:
 def secrets(plan: Plan) -> Iterator[str]:
     yield "## Secrets that must exist"
     yield ""
-    own = ((cluster, plan.platform.namespace, *rest) for cluster, *rest in _secret_rows(plan))
-    rows = sorted({*own, *_of_drivers(plan)})
+    rows = sorted(_rows(plan))
     if not rows:
         yield "None."
         yield ""
@@ -98,6 +110,12 @@ def secrets(plan: Plan) -> Iterator[str]:
     yield ""
     columns = ("Cluster", "Namespace", "Secret", "Key", "What it is")
     yield from table(columns, ((code(c), code(n), code(s), key, what) for c, n, s, key, what in rows))
+
+
+def _rows(plan: Plan) -> set[tuple[str, ...]]:
+    """Cluster, namespace, Secret, key, what it is."""
+    own = ((cluster, plan.platform.namespace, *rest) for cluster, *rest in _secret_rows(plan))
+    return {*own, *_of_drivers(plan)}
 
 
 _Row = tuple[str, str, str, str]
