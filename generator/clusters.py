@@ -119,11 +119,14 @@ def _values(cluster: Cluster, i: int) -> Iterator[Fault]:
 
 
 def _of_provider(cluster: Cluster, i: int) -> Iterator[Fault]:
-    """Keys that mean something to one provider only."""
-    for key, field, provider in (("keyVault", cluster.key_vault, "aks"), ("nodePools", cluster.node_pools, "eks")):
-        if field is not None and cluster.provider != provider:
-            message = f"`{key}` is for {provider}, and `{cluster.name}` is {cluster.provider}"
-            yield Fault(("clusters", i, key), message, f"leave it out, or write `provider: {provider}`")
-    if cluster.staging == "workflow" and cluster.provider != "eks":
-        message = f"Workflows take their rights from AWS, and `{cluster.name}` is {cluster.provider}"
+    """What the provider does not know."""
+    provider = PROVIDERS[cluster.provider]
+    for field in sorted({field for row in PROVIDERS.values() for field in row.own_keys} - provider.own_keys):
+        key = str(Cluster.model_fields[field].alias)
+        if getattr(cluster, field) is not None:
+            knowing = ", ".join(row.name for row in PROVIDERS.values() if field in row.own_keys)
+            message = f"`{key}` is for {knowing}, and `{cluster.name}` is {cluster.provider}"
+            yield Fault(("clusters", i, key), message, f"leave it out, or write `provider: {knowing}`")
+    if cluster.staging is not None and cluster.staging not in provider.stagings:
+        message = f"`{cluster.name}` is {cluster.provider}, where nothing is staged by `{cluster.staging}`"
         yield Fault(("clusters", i, "staging"), message, "write `staging: job`, or leave it out")

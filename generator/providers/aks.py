@@ -12,5 +12,6 @@ PROVIDER = Provider(
     internal={**_PROBE, "service.beta.kubernetes.io/azure-load-balancer-internal": "true"},
     public=_PROBE,
     labels_nodes=True,
+    own_keys=frozenset({"key_vault"}),
     unfit=azure.unfit,
 )

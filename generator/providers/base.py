@@ -23,7 +23,8 @@ class Provider:
     where the platform assigns one to each namespace. `internal`: annotations that keep a LoadBalancer inside of the
     network, None where nobody can say, `public` are those of one that is open. `dns`: namespace and port of the pods
     that resolve names, and `api_port` where the API server listens: a NetworkPolicy has to let them through.
-    `labels_nodes`: whether its Terraform labels nodes with their accelerator.
+    `labels_nodes`: whether its Terraform labels nodes with their accelerator. `own_keys`: fields of a cluster in
+    models.yaml that only such providers know; `stagings`: rows of generator.stagings that work there.
     """
 
     name: str
@@ -36,4 +37,6 @@ class Provider:
     internal: Mapping[str, str] | None = None
     public: Mapping[str, str] = field(default_factory=dict)
     labels_nodes: bool = False
+    own_keys: frozenset[str] = frozenset()
+    stagings: frozenset[str] = frozenset({"job"})
     unfit: Unfit = anything_fits

@@ -17,4 +17,6 @@ PROVIDER = Provider(
     identity=("169.254.170.23/32",),  # EKS Pod Identity agent
     internal={**_KIND, _SCHEME: "internal"},
     public={**_KIND, _SCHEME: "internet-facing"},
+    own_keys=frozenset({"node_pools"}),
+    stagings=frozenset({"job", "workflow"}),  # Workflows take their rights by ACK
 )

@@ -15,7 +15,7 @@ from markdown_it.token import Token
 
 from generator.apps import APPS
 from generator.assets import find
-from generator.emit import catalogue
+from generator.emit import catalogue, terraform
 from generator.emit.catalogue import markdown, services
 from generator.plan import Ingress, Plan, S3Server
 from tests.unit import plans
@@ -177,6 +177,15 @@ def test_what_nobody_here_makes_is_named() -> None:
     assert "What services name, on their clusters: LocalQueue `team-a`, PriorityClass `serving`." in text
     assert "| `peeks-hub` | `kube-system` | `aws-secret` | `key_id`, `access_key` |" in text
     assert "KubeRay operator" not in page(plans.example_plan())
+
+
+def test_terraform_is_named_where_it_is_rendered() -> None:
+    assert "terraform/README.md" in page(plans.example_plan())
+    cache = replace(plans.S3, bucket="models", server=S3Server("https://s3.example.com", "us-east-1", "s3"))
+    models = tuple(replace(model, cache=cache) for model in plans.example_plan().models)
+    elsewhere = plans.example_plan(models=models, prestages=(), services=(replace(plans.CHAT, cache=cache),))
+    assert not list(terraform.emit(elsewhere, find()))
+    assert "terraform/" not in page(elsewhere)
 
 
 def test_images() -> None:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
 
 from generator.catalog import ADDONS
+from generator.emit import terraform
 from generator.emit.catalogue.markdown import code, escape, table
 from generator.plan import Baked, Bucket, Cluster, Plan, VaultSecret
-
-TERRAFORM: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "aks": ("The clusters, their registry and their vault", "terraform/aks-platform/README.md"),
-        "eks": ("The bucket and the roles", "terraform/README.md"),
-    }
-)
-"""What each provider's Terraform makes, and where it is explained."""
 
 
 def first(plan: Plan) -> Iterator[str]:
@@ -31,9 +23,8 @@ def first(plan: Plan) -> Iterator[str]:
 
 def _steps(plan: Plan) -> Iterator[str]:
     ways = {cluster.gitops for cluster in plan.clusters}
-    for provider in sorted({cluster.provider for cluster in plan.clusters} & TERRAFORM.keys()):
-        if provider != "eks" or any(isinstance(model.cache, Bucket) for model in plan.models):
-            yield f"{TERRAFORM[provider][0]}: [{TERRAFORM[provider][1]}]({TERRAFORM[provider][1]})."
+    for row in terraform.used(plan):
+        yield f"{row.title}: [{row.page}]({row.page})."
     if any(isinstance(service.cache, Baked) for service in plan.services):
         yield "The images below `images/`, built and pushed by CI: pods wait for them."
     yield from _by_hand(plan)
@@ -65,7 +56,7 @@ def _software(plan: Plan, cluster: Cluster) -> Iterator[str]:
     """What Argo CD would bring to the cluster, or the platform has."""
     services = plan.services_on(cluster.name)
     ray = any(service.runtime == "ray" for service in services)
-    if ray and cluster.provider != "aks":  # there it is Terraform's
+    if ray and not terraform.brings(cluster, "kuberay-operator"):
         operator = ADDONS["kuberay-operator"]
         yield f"the KubeRay operator {operator.version} in namespace {code(cluster.operator_namespace)}"
     if ray and cluster.services_by == "kro":

@@ -11,14 +11,24 @@ from types import MappingProxyType
 
 from generator.assets import Assets
 from generator.emit.terraform import aks, eks
-from generator.emit.terraform.base import Emitter
-from generator.plan import Plan
+from generator.emit.terraform.base import Terraform
+from generator.plan import Cluster, Plan
 
-PROVIDERS: Mapping[str, Emitter] = MappingProxyType({"aks": aks.emit, "eks": eks.emit})
+PROVIDERS: Mapping[str, Terraform] = MappingProxyType({"aks": aks.TERRAFORM, "eks": eks.TERRAFORM})
 """Providers with Terraform of ours: a module and a row each."""
 
 
+def used(plan: Plan) -> tuple[Terraform, ...]:
+    """The rows that some cluster needs."""
+    return tuple(row for _, row in sorted(PROVIDERS.items()) if row.clusters(plan))
+
+
+def brings(cluster: Cluster, addon: str) -> bool:
+    """Whether Terraform installs the add-on where Argo CD does not."""
+    return cluster.provider in PROVIDERS and addon in PROVIDERS[cluster.provider].brings
+
+
 def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
-    """The modules of each provider among the clusters, and their variables."""
-    for provider in sorted({cluster.provider for cluster in plan.clusters} & PROVIDERS.keys()):
-        yield from PROVIDERS[provider](plan, assets)
+    """The modules of each provider that needs some, and their variables."""
+    for row in used(plan):
+        yield from row.emit(plan, assets, row.clusters(plan))

@@ -15,7 +15,7 @@ from typing import Any
 from generator import naming
 from generator.assets import Assets
 from generator.catalog import ADDONS
-from generator.emit.terraform.base import prefix, static, variables_path
+from generator.emit.terraform.base import Terraform, prefix, static, variables_path
 from generator.plan import Baked, Cluster, Plan, Service, Workers
 from generator.providers import azure
 from generator.yamlio import pretty_json
@@ -59,10 +59,10 @@ SIZES: Mapping[str | None, Sizing] = MappingProxyType(
 )
 
 
-def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
+def emit(plan: Plan, assets: Assets, clusters: tuple[Cluster, ...]) -> Iterator[tuple[str, bytes]]:
     """The module `aks-platform`, and the variables of each cluster."""
     yield from static(assets, "aks")
-    for cluster in _clusters(plan):
+    for cluster in clusters:
         yield variables_path(cluster.name), pretty_json(variables(plan, cluster))
 
 
@@ -206,3 +206,12 @@ def _operator(cluster: Cluster, services: Iterable[Service]) -> dict[str, Any]:
             "values": dict(row.values),
         },
     }
+
+
+TERRAFORM = Terraform(
+    title="The clusters, their registry and their vault",
+    page="terraform/aks-platform/README.md",
+    clusters=_clusters,
+    emit=emit,
+    brings=frozenset({"kuberay-operator"}),
+)

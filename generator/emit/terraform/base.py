@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from generator.assets import Assets
 from generator.plan import Cluster, Plan
 
-Emitter = Callable[[Plan, Assets], Iterator[tuple[str, bytes]]]
-
 SOURCE = "chart-templates/terraform"
 STATIC = (".tf", ".md")  # a checkout in which somebody ran Terraform holds more
+
+
+@dataclass(frozen=True, slots=True)
+class Terraform:
+    """The modules of a provider. `title` and `page` are for people, `page` in the rendered tree.
+
+    `clusters` are those that need it; `emit` makes its files for them. `brings` are rows of catalog.ADDONS that it
+    installs where Argo CD does not.
+    """
+
+    title: str
+    page: str
+    clusters: Callable[[Plan], tuple[Cluster, ...]]
+    emit: Callable[[Plan, Assets, tuple[Cluster, ...]], Iterator[tuple[str, bytes]]]
+    brings: frozenset[str] = frozenset()
 
 
 def static(assets: Assets, provider: str) -> Iterator[tuple[str, bytes]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from generator import naming
 from generator.assets import Assets
-from generator.emit.terraform.base import agreed, prefix, static, variables_path
+from generator.emit.terraform.base import Terraform, agreed, prefix, static, variables_path
 from generator.plan import Bucket, Cache, Cluster, Plan
 from generator.yamlio import pretty_json
 
@@ -15,15 +15,17 @@ from generator.yamlio import pretty_json
 STATED = ("aws_account_id", "aws_region", "aws_cluster_name")
 
 
-def emit(plan: Plan, assets: Assets) -> Iterator[tuple[str, bytes]]:
-    """The modules `model-bucket` and `cluster-access`, and their variables, where clusters use buckets of AWS."""
-    clusters = [cluster for cluster in plan.clusters if cluster.provider == "eks" and _buckets_of(plan, cluster)]
-    if not clusters:
-        return
+def emit(plan: Plan, assets: Assets, clusters: tuple[Cluster, ...]) -> Iterator[tuple[str, bytes]]:
+    """The modules `model-bucket` and `cluster-access`, and their variables."""
     yield from static(assets, "eks")
     yield variables_path("model-bucket"), pretty_json(bucket_variables(plan, clusters))
     for cluster in clusters:
         yield variables_path(cluster.name), pretty_json(access_variables(plan, cluster))
+
+
+def _clusters(plan: Plan) -> tuple[Cluster, ...]:
+    """Those that use buckets of AWS."""
+    return tuple(cluster for cluster in plan.clusters if cluster.provider == "eks" and _buckets_of(plan, cluster))
 
 
 def bucket_variables(plan: Plan, clusters: Iterable[Cluster]) -> dict[str, Any]:
@@ -96,3 +98,6 @@ def _names(buckets: Iterable[Bucket]) -> dict[str, Any]:
         "bucket_names": sorted({bucket.bucket for bucket in single if bucket.bucket is not None}),
         **(of_regions if regional else {}),
     }
+
+
+TERRAFORM = Terraform(title="The bucket and the roles", page="terraform/README.md", clusters=_clusters, emit=emit)
