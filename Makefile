@@ -4,6 +4,7 @@
 
 PYTHON = python3
 PYTEST_ARGS =
+WORKERS = 2
 PLATFORM =
 BENCHMARKS = render prestage serving
 
@@ -12,12 +13,14 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALL = $(PIP) install --constraint constraints.txt
 TOOLS = folders=$$($(BIN)/python .ci/tools.py) || exit 1; PATH="$$PWD/$(BIN):$$(echo "$$folders" | tr '\n' ':')$$PATH"; export PATH
 
+OR_NONE = || [ $$? -eq 5 ] # PYTEST_ARGS may choose tests of one kind only
+
 .PHONY: help demo test test-long render check lint format bench scan clean
 
 help:
 	@echo 'make demo     render models.yaml into build/demo, judge it, stage a model, serve it, ask it;'
 	@echo '              PLATFORM=aks, any-kubernetes, kserve or shared-gpu takes the example of that platform'
-	@echo 'make test     lint, then all tests              (PYTEST_ARGS="-m '"'not slow'"'" passes options)'
+	@echo 'make test     lint, then all tests              (PYTEST_ARGS="-x -k kro" passes options, WORKERS=8 uses more cores)'
 	@echo 'make test-long the rest: more of real Ray, and checks of the checks'
 	@echo 'make render   models.yaml -> rendered/'
 	@echo 'make check    is rendered/ what models.yaml says, and is it sound?'
@@ -31,8 +34,10 @@ demo: .venv/.demo
 	@$(BIN)/python .ci/demo.py $(PLATFORM)
 
 test: lint
-	@echo 'test: pytest'
-	@$(TOOLS); pytest -m 'not long' $(PYTEST_ARGS)
+	@echo 'test: pytest, $(WORKERS) processes'
+	@$(TOOLS); pytest -n $(WORKERS) --dist loadfile -m 'not long and not alone' $(PYTEST_ARGS) $(OR_NONE)
+	@echo 'test: pytest, what has to run alone'
+	@$(TOOLS); pytest -m 'alone and not long' $(PYTEST_ARGS) $(OR_NONE)
 
 test-long: .venv/.all
 	@echo 'test-long: pytest'
@@ -50,8 +55,6 @@ lint: .venv/.all
 	@$(BIN)/ruff check --quiet --output-format concise
 	@$(BIN)/ruff format --quiet --check || { echo 'lint: run `make format`'; exit 1; }
 	@$(BIN)/mypy
-	@MYPYPATH=.ci $(BIN)/mypy .ci/*.py
-	@MYPYPATH=serving $(BIN)/mypy --explicit-package-bases serving
 
 format: .venv/.all
 	@$(BIN)/ruff check --fix

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def small(runs: int) -> dict[str, list[Sample]]:
     }
     for command in commands.values():
         measure(command)
-    return _in_turn({name: lambda c=command: measure(c) for name, command in commands.items()}, runs)
+    return _in_turn({name: partial(measure, command) for name, command in commands.items()}, runs)
 
 
 def _in_turn(measurements: dict[str, Callable[[], Sample]], runs: int) -> dict[str, list[Sample]]:

@@ -31,5 +31,5 @@ def compare(folder: Path, made: Mapping[str, bytes], *, update: bool) -> None:
 
 
 def _diff(path: str, old: bytes, new: bytes) -> list[str]:
-    texts = (part.decode("utf-8", "replace").splitlines() for part in (old, new))
-    return list(difflib.unified_diff(*texts, f"expected/{path}", f"made/{path}", lineterm=""))
+    before, after = (part.decode("utf-8", "replace").splitlines() for part in (old, new))
+    return list(difflib.unified_diff(before, after, f"expected/{path}", f"made/{path}", lineterm=""))

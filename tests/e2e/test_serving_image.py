@@ -27,6 +27,7 @@ PACKAGES = sorted(path.name for path in SERVING.iterdir() if (path / "__init__.p
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.serving,
+    pytest.mark.alone,
     pytest.mark.skipif(
         os.environ.get("MODELYARD_TEST_IMAGE") != "1", reason="installs 1.6 GB: MODELYARD_TEST_IMAGE=1 runs it"
     ),

@@ -54,7 +54,7 @@ KINDS = (
     "x",
     "multipart/form-data",
 )
-ODD = (
+ODD: tuple[object, ...] = (
     math.nan, math.inf, -math.inf, 1e308, 5e-324, -0.0, 2**31, 2**63, -(2**63), 10**400, -1, 0, 1.5, True, None, "",
     "\0", "\ud800", "\u202e", "a" * 70_000, [], {}, [[]], [None], [-1], [10**9], ["", "a"], {"a": {}},
     [{"role": "user"}],

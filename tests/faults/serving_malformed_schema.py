@@ -90,7 +90,7 @@ def _judge(found: Measured, case: Any, base: str, session: requests.Session, pat
         # A schema of a stream is that of its text, and schemathesis takes it for that of an event (OpenAPI 3.2).
         case.validate_response(answer, checks=[each for each in CHECKS if not (streamed and each is SHAPE)])
     except* Exception as group:
-        for error in group.exceptions:
-            if isinstance(error, AcceptedNegativeData) and answer.status_code == TOO_LONG:
+        for fault in group.exceptions:
+            if isinstance(fault, AcceptedNegativeData) and answer.status_code == TOO_LONG:
                 continue  # a refusal, too, which schemathesis does not know as one
-            found.wrong.append(f"{type(error).__name__} {answer.status_code} to {shown}: {str(error)[:400]}")
+            found.wrong.append(f"{type(fault).__name__} {answer.status_code} to {shown}: {str(fault)[:400]}")

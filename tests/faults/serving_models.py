@@ -21,7 +21,7 @@ def make(folder: Path, seed: int) -> Path:
     import torch
     import transformers
 
-    words = transformers.PreTrainedTokenizerFast(tokenizer_object=_tokenizer())
+    words = transformers.PreTrainedTokenizerFast(tokenizer_object=_tokenizer())  # type: ignore[no-untyped-call]
     words.chat_template = TEMPLATE
     torch.manual_seed(seed)
     config = transformers.LlamaConfig(

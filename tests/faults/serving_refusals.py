@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -116,11 +117,9 @@ def _manifests() -> Iterator[Broken]:
     yield Broken("no manifest", lambda folder: (folder / MANIFEST).unlink(), MANIFEST)
     texts = ("", "{", "null", "[]", '{"version": 1}', "\xff", '{"version": 2, "files": []}', "[" * 100_000)
     for text in texts:
-        yield Broken(
-            f"the manifest is {text[:30]!r}", lambda folder, text=text: _write(folder, MANIFEST, text), MANIFEST
-        )
+        yield Broken(f"the manifest is {text[:30]!r}", partial(_write, path=MANIFEST, text=text), MANIFEST)
     for path in ("../good/config.json", "/etc/passwd", "a/../../b"):
-        yield Broken(f"the manifest lists {path}", lambda folder, path=path: _list(folder, path), path)
+        yield Broken(f"the manifest lists {path}", partial(_list, path=path), path)
     yield Broken(
         "weights that are not listed", lambda folder: _write(folder, "more.safetensors", ""), "more.safetensors"
     )
@@ -153,9 +152,7 @@ def _contents() -> Iterator[Broken]:
         staged=True,
     )
     for target in ("../good/model.safetensors", "/etc/passwd", "absent.safetensors", "a/b.safetensors"):
-        yield Broken(
-            f"the index names {target}", lambda folder, target=target: _index(folder, target), target, staged=True
-        )
+        yield Broken(f"the index names {target}", partial(_index, target=target), target, staged=True)
 
 
 def _empty(folder: Path) -> None:

@@ -18,12 +18,14 @@ from tests.faults.prestage_scenes import BUCKET, World, at_the_end, model, world
 from tests.faults.prestage_sections import Found
 from tests.standins.seaweedfs import SeaweedFS
 
+pytestmark = pytest.mark.alone
+
 Background = dict[tuple[str, str], Future[Found]]
 
 SEED = 20260
 
 
-SLICE = (("kills", 14), ("races", 3), ("terms", 7), ("s3-faults", 60), ("hub-faults", 60), ("corruptions", 30))
+SLICE = (("kills", 8), ("races", 2), ("terms", 7), ("s3-faults", 60), ("hub-faults", 60), ("corruptions", 30))
 BROKEN = (
     ("manifest first", "kills", 12, "a manifest, but no model-"),
     ("no sweep", "kills", 12, "is left"),

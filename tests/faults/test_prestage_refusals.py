@@ -66,7 +66,7 @@ def test_refusals_end_the_run_at_once(trial: Trial, case: str, listed: bool, exi
         trial.hub.repositories[REPO] = Repository({made.commit: {}})
     trial.hub.tokens.clear()
     status, last = staged(trial, made.plan(listed=listed), token="token" in case)
-    assert (status, last["event"], last["exit"]) == (exit, "failed", exit)
+    assert (status, last["event"], last["exit"]) == (exit, "failed", exit), last
     said = f"{last['reason']} {last['hint']}"
     assert [word for word in told if word not in said] == []
     assert max(Counter(thing(asked) for asked in trial.hub.asked).values()) <= 2

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.promises import credentials, engines, limits, same_bytes, strings
+from tests.standins import scaffolder
 
 EVERY = 10**9
 Figure = tuple[str, int, list[str]]
@@ -51,7 +52,7 @@ def _figures(chosen: argparse.Namespace, folder: Path) -> Iterator[Figure]:
         list(engines.through_helm(chosen.helm, accepted, folder)),
     )
     wrong = list(engines.through_backstage(accepted))
-    yield f"G5 through {' and '.join(engines.PACKAGES)}", len(accepted) * len(engines.PACKAGES), wrong
+    yield f"G5 through {' and '.join(scaffolder.PACKAGES)}", len(accepted) * len(scaffolder.PACKAGES), wrong
     yield "G7, G8 traps and limits", len(limits.SAMPLES), list(limits.faults(_made(folder / "limits")))
     count = len(same_bytes.EVERY)
     yield "G10 same bytes", count, list(same_bytes.faults(count, _made(folder / "bytes")))

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from generator import yamlio
+from generator.deployed import RENDERED
 from generator.errors import UserError
-from generator.lint import RENDERED
 from tests.promises import fields, trees
 from tests.promises.strings import Cell, Rendered
+from tests.standins import scaffolder
 
 ROOT = Path(__file__).parents[2]
 CHARTS = ROOT / "chart-templates"
-SCAFFOLDER = ROOT / "tests/unit/scaffolder.cjs"
-PACKAGES = {"nunjucks": "3.2.4", "nunjitsu": "0.7.0"}
 CLUSTER = {"bucket": "bucket-of-the-cluster", "region": "eu-west-1"}
 FORM = {
     "name": "added",
@@ -144,39 +139,17 @@ def _objects(helm: Path, chart: Path, entries: dict[str, Entry], folder: Path) -
     return found
 
 
-@cache
-def node_modules() -> Path:
-    """The template engines of Backstage, from npm once."""
-    folder = ROOT / ".cache/backstage"
-    if not all(_installed(folder / "node_modules" / name, version) for name, version in PACKAGES.items()):
-        folder.mkdir(parents=True, exist_ok=True)
-        npm = shutil.which("npm")
-        assert npm, "install Node.js with npm: the template is tested with the engines of Backstage"
-        wanted = [f"{name}@{version}" for name, version in PACKAGES.items()]
-        options = ["--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run([npm, "install", *options, *wanted], check=True, capture_output=True)
-    return folder / "node_modules"
-
-
-def _installed(package: Path, version: str) -> bool:
-    manifest = package / "package.json"
-    return manifest.is_file() and json.loads(manifest.read_text())["version"] == version
-
-
 def through_backstage(accepted: Iterable[Rendered]) -> Iterator[str]:
     """The pull request adds one service to models.yaml and changes nothing else, whatever stands in it."""
     accepted = tuple(accepted)
-    for engine in PACKAGES:
-        environment = {**os.environ, "NODE_PATH": str(node_modules())}
-        jobs = [job(rendered.files) for rendered in accepted]
-        node = shutil.which("node")
-        assert node, "install Node.js: the template is tested with the engines of Backstage"
-        text = json.dumps({"engine": engine, "jobs": jobs})
-        done = subprocess.run([node, SCAFFOLDER], input=text, capture_output=True, text=True, env=environment)
-        if done.returncode:
-            yield f"{engine}: {done.stderr[:2000]}"
+    jobs = [job(rendered.files) for rendered in accepted]
+    for engine in scaffolder.PACKAGES:
+        try:
+            outcomes = scaffolder.run(engine, jobs)
+        except scaffolder.Failed as error:
+            yield f"{engine}: {error}"
             continue
-        for rendered, outcome in zip(accepted, json.loads(done.stdout), strict=True):
+        for rendered, outcome in zip(accepted, outcomes, strict=True):
             yield from (f"{engine}: {rendered.cell}: {what}" for what in _form_faults(rendered, outcome))
 
 

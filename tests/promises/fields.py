@@ -6,8 +6,9 @@ A field is one place, or a name and all references to it: a renamed model is ren
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -78,8 +79,9 @@ class Field:
     marker: str
 
 
-def catalogue() -> dict[str, Any]:
-    """The catalogue that sets every key of the language."""
+@cache
+def catalogue() -> Mapping[str, Any]:
+    """The catalogue that sets every key of the language. Its lists are for all: who changes one takes a copy."""
     text = CASE.read_text(encoding="utf-8")
     # Pages list names in order: what is not the field comes last, whatever the field holds.
     for old in ("two", "three", "tools", "qwen", "t5", "inside", "full", "moving", "disk", "served"):
@@ -130,7 +132,7 @@ def _places(data: Any, place: Place = ()) -> Iterator[Place]:
 
 def planted(field: Field, text: str) -> dict[str, Any]:
     """The catalogue with `text` in the field."""
-    data = copy.deepcopy(catalogue())
+    data = dict(copy.deepcopy(catalogue()))
     text += _BESIDE.get(field.name, "")
     for place in field.places:
         at_key = place[-1] == KEY

@@ -28,7 +28,7 @@ class Sample:
 
 def bomb(levels: str = "abcdefghi") -> str:
     """Nine levels of aliases: 290 bytes, which unfold to more than nine to the power of eight nodes."""
-    first, *_ = levels
+    first = levels[0]
     lines = [f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]" for old, new in pairwise(levels)]
     return "\n".join([f"{first}: &{first} [x]", *lines]) + "\n"
 

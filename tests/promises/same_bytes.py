@@ -30,7 +30,7 @@ class Surroundings:
 
 
 CHOICES = (("0", "4711"), ("UTC", "Asia/Kathmandu"), ("C", "C.UTF-8"), (0o022, 0o077), ("0", "1"), (False, True))
-EVERY = tuple(Surroundings(*chosen) for chosen in itertools.product(*CHOICES))  # type: ignore[arg-type]
+EVERY = tuple(Surroundings(*chosen) for chosen in itertools.product(*CHOICES))
 
 
 def slice_of(count: int) -> tuple[Surroundings, ...]:

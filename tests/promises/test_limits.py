@@ -18,7 +18,7 @@ LIMIT = 20_000
 
 
 def catalogue(models: int, services: int) -> dict[str, Any]:
-    data = copy.deepcopy(fields.catalogue())
+    data = dict(copy.deepcopy(fields.catalogue()))
     model, service = data["models"][0], data["services"][0]
     data["models"] = [{**model, "name": f"m{i}"} for i in range(models)]
     data["services"] = [{**service, "name": f"s{i}"} for i in range(services)]

@@ -10,6 +10,7 @@ import pytest
 
 from generator.emit import backstage
 from tests.promises import engines, fields, strings, trees
+from tests.standins import scaffolder
 
 SEED, CELLS = 1, 900
 
@@ -78,7 +79,7 @@ def test_a_careless_form_is_found_out(titles: list[strings.Rendered]) -> None:
     assert backstage.inert("{# x #}") in skeleton
     careless = skeleton.replace(backstage.inert("{# x #}"), "{# x #}").encode()
     found = list(engines.through_backstage([replace(hostile, files={**hostile.files, path: careless})]))
-    assert len(found) == len(engines.PACKAGES) and all("changes the catalogue" in what for what in found)
+    assert len(found) == len(scaffolder.PACKAGES) and all("changes the catalogue" in what for what in found)
 
 
 @pytest.mark.parametrize(

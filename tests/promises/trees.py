@@ -14,7 +14,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from generator import yamlio
-from generator.lint import RENDERED
+from generator.deployed import RENDERED
 from generator.yamlio import unsafe_character
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
@@ -76,6 +76,8 @@ def differences(marked: Mapping[str, bytes], made: Mapping[str, bytes], marker: 
 def _different(path: str, marked: str, made: str, change: Change) -> Iterator[str]:
     if unsafe_character(made) >= 0:
         yield f"holds U+{ord(made[unsafe_character(made)]):04X}"
+    expected: list[Any]
+    found: list[Any]
     if path.endswith(".md"):
         expected, found = list(_tokens(marked, change)), list(_tokens(made, _same))
     elif path.endswith(".json"):

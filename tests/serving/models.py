@@ -29,7 +29,7 @@ def llama(folder: Path, *, ends: Sequence[int] = (), template: str | None = TEMP
     import torch
     import transformers
 
-    bpe = transformers.PreTrainedTokenizerFast(tokenizer_object=trained())
+    bpe = transformers.PreTrainedTokenizerFast(tokenizer_object=trained())  # type: ignore[no-untyped-call]
     bpe.chat_template = template
     torch.manual_seed(7)
     config = transformers.LlamaConfig(
@@ -92,7 +92,7 @@ def greedy(folder: Path, prompt: str, tokens: int) -> list[int]:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
     ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)["input_ids"]
-    output = model.generate(
+    output = model.generate(  # type: ignore[misc]
         ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, do_sample=False, pad_token_id=0
     )
     answer: list[int] = output[0, ids.shape[1] :].tolist()
@@ -102,5 +102,6 @@ def greedy(folder: Path, prompt: str, tokens: int) -> list[int]:
 def decoded(folder: Path, ids: Sequence[int]) -> str:
     import transformers
 
-    text: str = transformers.AutoTokenizer.from_pretrained(folder).decode(list(ids), skip_special_tokens=True)
+    text = transformers.AutoTokenizer.from_pretrained(folder).decode(list(ids), skip_special_tokens=True)
+    assert isinstance(text, str)  # of one list of ids
     return text

@@ -30,7 +30,7 @@ def small(folder: Path, kind: str = "LlamaConfig", **changed: Any) -> LoadedMode
         "eos_token_id": None,
     }
     config = getattr(transformers, kind)(**{**shape, **changed})
-    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(4)  # far from ties
@@ -43,7 +43,7 @@ def alone(folder: Path, prompt: Sequence[int], tokens: int) -> list[int]:
     """What `generate` of the same weights says, one prompt at a time, greedy."""
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
     ids = torch.tensor([list(prompt)])
-    out = model.generate(
+    out = model.generate(  # type: ignore[misc]
         input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, do_sample=False, pad_token_id=0
     )
     answer: list[int] = out[0, len(prompt) :].tolist()

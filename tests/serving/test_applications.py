@@ -23,7 +23,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("ray.serve")
 
-pytestmark = pytest.mark.serving
+pytestmark = [pytest.mark.serving, pytest.mark.alone]
 
 USERS = [f"user-{number}" for number in range(12)]
 EVEN = {"one": 50, "two": 50}

@@ -58,7 +58,7 @@ async def hello(_: Request, __: None) -> Said:
     return Said(said="hello")
 
 
-OPERATIONS = [
+OPERATIONS: list[Operation[Any]] = [
     Operation("POST", "/", say, Said, "Say it", Body, statuses=(409,)),
     Operation("GET", "/hello/{name:path}", hello, Said, "Hello"),
 ]

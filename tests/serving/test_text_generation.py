@@ -26,7 +26,7 @@ openai = pytest.importorskip("openai")
 from tests.faults.serving_cluster import fetch, wait_for  # noqa: E402
 from tests.serving import cluster  # noqa: E402
 
-pytestmark = pytest.mark.serving
+pytestmark = [pytest.mark.serving, pytest.mark.alone]
 
 HI = [{"role": "user", "content": "hi"}]
 

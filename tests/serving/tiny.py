@@ -22,7 +22,7 @@ LANGUAGES = ("eng_Latn", "fra_Latn")
 def t5(folder: Path) -> Path:
     """Relative positions; greedy."""
     tokens = tokenizer()
-    config = transformers.T5Config(
+    config = transformers.T5Config(  # type: ignore[call-arg]
         vocab_size=len(tokens),
         d_model=32,
         n_positions=512,
@@ -56,7 +56,9 @@ def nllb(folder: Path) -> Path:
     vocabulary = dict(plain.get_vocab())
     merges = json.loads(plain.backend_tokenizer.to_str())["model"]["merges"]
     tokens = transformers.NllbTokenizer(
-        vocab=vocabulary, merges=[tuple(pair) for pair in merges], extra_special_tokens=list(LANGUAGES)
+        vocab=vocabulary,
+        merges=[tuple(pair) for pair in merges],  # type: ignore[misc]
+        extra_special_tokens=list(LANGUAGES),
     )
     config = transformers.M2M100Config(
         vocab_size=len(tokens), max_position_embeddings=POSITIONS, init_std=0.5, **_wide(tokens)
@@ -99,7 +101,7 @@ def tokenizer(extra: Sequence[str] = ()) -> Any:
     trained.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", trained.token_to_id("</s>"))]
     )
-    return transformers.PreTrainedTokenizerFast(
+    return transformers.PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=trained, bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     )
 

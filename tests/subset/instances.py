@@ -83,7 +83,7 @@ def _only(rest: dict[str, Any], branches: list[Schema], branch: Schema) -> dict[
 def _string(root: Schema, schema: Schema) -> st.SearchStrategy[str]:
     low, high = schema.get("minLength", 0), schema.get("maxLength")
     if "pattern" not in schema:
-        return st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), min_size=low, max_size=high or low + 8)
+        return st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=low, max_size=high or low + 8)
     patterns = [re.compile(pattern) for pattern in schema["pattern"].split(AND)]
     texts = st.one_of([st.from_regex(pattern, alphabet=st.characters(codec="ascii")) for pattern in patterns])
     return texts.filter(lambda text: low <= len(text) <= (high or len(text)) and all(p.search(text) for p in patterns))

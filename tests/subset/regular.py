@@ -11,10 +11,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import import_module
 from itertools import count, pairwise
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
+
+op: Any = import_module("re._constants")  # private: mypy knows neither
+parser: Any = import_module("re._parser")
 
 Ranges = tuple[tuple[int, int], ...]
 """Code points, as closed intervals."""
@@ -149,7 +151,8 @@ def _item(built: Automaton, code: Any, value: Any, state: int) -> int:
     elif code is op.SUBPATTERN:
         built.jump(_sequence(built, value[3], state), after)
     elif code in (op.MAX_REPEAT, op.MIN_REPEAT):
-        _repeat(built, *value, state, after)
+        least, most, body = value
+        _repeat(built, least, most, body, state, after)
     else:
         raise Unsupported(str(code))
     return after

@@ -35,7 +35,7 @@ def weights(values: bytes, length: int) -> bytes:
     size = length + 5 * KIB
     tensor = {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
     header = json.dumps({"layer": tensor}).encode().ljust(KIB)
-    return KIB.to_bytes(8, "little") + header + (values * size)[:size]
+    return KIB.to_bytes(8, "little") + header + (values * (size // len(values) + 1))[:size]
 
 
 BYTES, OTHER = weights(bytes(range(251)), 3 * PART), weights(b"other", 3 * PART)  # four parts, the last is short

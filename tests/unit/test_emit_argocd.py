@@ -18,7 +18,7 @@ from tests.unit.plans import CLUSTER as HUB
 from tests.unit.plans import example_plan
 
 ANNOTATIONS = {"aws_account_id": "012345678901", "aws_region": "us-west-2", "resource_prefix": "peeks"}
-CLUSTER = {
+CLUSTER: dict[str, Any] = {
     "name": "peeks-hub",
     "nameNormalized": "peeks-hub",
     "server": "https://example.com",

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,55 +14,24 @@ import jsonschema
 import pytest
 import yaml
 
+from generator import yamlio
 from generator.assets import find
 from generator.catalog import ACCELERATORS, GIB
 from generator.emit import backstage, sizing
 from generator.errors import UserError
 from generator.plan import Model, Plan
+from tests.standins import scaffolder
 from tests.unit import plans
 
 ROOT = Path(__file__).parents[2]
-SCAFFOLDER = Path(__file__).with_name("scaffolder.cjs")
-PACKAGES = {"nunjucks": "3.2.4", "nunjitsu": "0.7.0"}
 HOST = "https://git.example.com"
 Run = Callable[[list[dict[str, Any]]], list[Any]]
 
 
-@pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """The template engines of Backstage, from npm once."""
-    folder = ROOT / ".cache/backstage"
-    modules = folder / "node_modules"
-    wanted = [f"{name}@{version}" for name, version in PACKAGES.items()]
-    if any(not _installed(modules / name, version) for name, version in PACKAGES.items()):
-        folder.mkdir(parents=True, exist_ok=True)
-        npm = shutil.which("npm")
-        assert npm, "install Node.js with npm: the template is tested with the engines of Backstage"
-        options = ["--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"]
-        command = [npm, "install", *options, *wanted]
-        subprocess.run(command, check=True, capture_output=True)
-    return modules
-
-
-def _installed(package: Path, version: str) -> bool:
-    manifest = package / "package.json"
-    return manifest.is_file() and json.loads(manifest.read_text())["version"] == version
-
-
-@pytest.fixture(params=sorted(PACKAGES))
-def scaffold(request: pytest.FixtureRequest, node_modules: Path) -> Run:
-    """Runs jobs of scaffolder.cjs with one engine."""
-
-    def run(jobs: list[dict[str, Any]]) -> list[Any]:
-        node = shutil.which("node")
-        assert node, "install Node.js: the template is tested with the engines of Backstage"
-        environment = {**os.environ, "NODE_PATH": str(node_modules)}
-        text = json.dumps({"engine": request.param, "jobs": jobs})
-        done = subprocess.run([node, SCAFFOLDER], input=text, capture_output=True, text=True, env=environment)
-        assert done.returncode == 0, done.stderr
-        return list(json.loads(done.stdout))
-
-    return run
+@pytest.fixture(params=sorted(scaffolder.PACKAGES))
+def scaffold(request: pytest.FixtureRequest) -> Run:
+    """Runs jobs with one engine."""
+    return partial(scaffolder.run, request.param)
 
 
 def with_text(text: str, **changes: Any) -> Plan:
@@ -81,7 +47,7 @@ def tree(plan: Plan) -> dict[str, bytes]:
 
 
 def template(plan: Plan) -> dict[str, Any]:
-    return dict(yaml.safe_load(tree(plan)["backstage/template.yaml"]))
+    return dict(yamlio.load(tree(plan)["backstage/template.yaml"], "template.yaml").data)
 
 
 def job(plan: Plan, parameters: dict[str, Any]) -> dict[str, Any]:

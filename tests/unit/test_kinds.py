@@ -29,10 +29,11 @@ def findings(obj: dict[str, Any], **options: Any) -> list[tuple[str, str]]:
     return [(dotted(path), message) for path, message in validate(obj, SCHEMAS, **options)]
 
 
-def changed(sample: Any, place: str, value: Any) -> Any:
+def changed(sample: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
     """A copy of the sample with another value at `place`, keys and indices with dots between; GONE deletes."""
     *way, last = (int(part) if part.isdigit() else part for part in place.split("."))
-    found = node = json.loads(json.dumps(sample))
+    found: dict[str, Any] = json.loads(json.dumps(sample))
+    node: Any = found
     for part in way:
         node = node[part]
     if value is GONE:
@@ -72,7 +73,7 @@ OPEN = {
 OPEN |= {"values", "rayStartParams", "valuesObject", "elements", "input", "schema", "properties"}
 
 
-def is_open(key: str, value: Any) -> bool:
+def is_open(key: str | int, value: Any) -> bool:
     if key in OPEN or not isinstance(value, dict):
         return key in OPEN
     inside_graph = key == "template" and "apiVersion" in value

@@ -98,7 +98,7 @@ def test_external_objects_are_asked_for_and_taken() -> None:
         "metadata": {"name": "settings", "namespace": "platform"},
         "data": {"enabled": "true", "REGION": "us-east-1"},
     }
-    token = {
+    token: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "t1", "namespace": "teams", "labels": {"team": "blue"}},
@@ -187,7 +187,7 @@ def test_libraries() -> None:
     }
 
 
-JUNK = st.sampled_from(
+JUNK: st.SearchStrategy[Any] = st.sampled_from(
     ["", "x", "${", "${a", "${a}", "${${b}}", "a | b", "string | default=", "${schema}", "[]", "${1", "$${x}", "${'"]
 ) | st.sampled_from([None, 0, 1.5, True, [], {}, ["x"], {"x": "y"}, {"x": None}, [None], [{}], [["x"]], -1])
 

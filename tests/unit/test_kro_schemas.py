@@ -13,7 +13,7 @@ from generator.kro.schemas import Schemas, at, load
 from generator.kro.types import kind_of
 from tests.unit.kro_graphs import as_yaml, config_map, errors, graph, warnings
 
-WIDGET = {
+WIDGET: dict[str, Any] = {
     "type": "object",
     "required": ["spec"],
     "properties": {

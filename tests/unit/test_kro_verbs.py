@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -182,7 +183,7 @@ def test_without_cel_it_says_what_to_install(
         raise ImportError(name)
 
     environment.cel.cache_clear()
-    monkeypatch.setattr(environment.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     (folder / "i.yaml").write_text("apiVersion: kro.run/v1alpha1\nkind: Thing\nmetadata: {name: one}\n")
     assert run("expand", str(folder / "i.yaml"), "--rgd", str(folder / "graph.yaml")) == 1
     assert "pip install 'modelyard[kro]'" in capsys.readouterr().err

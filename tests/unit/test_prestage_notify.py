@@ -270,6 +270,9 @@ def test_one_that_hangs_or_breaks_holds_up_nobody() -> None:
     def broken() -> None:
         raise NoCredentialsError(secret="geheim")
 
+    def hangs() -> None:
+        lock.closing.wait()
+
     with Receiver() as lock:
-        errors = announcing.together({"one": lock.closing.wait, "two": broken, "three": lambda: None}, 0.2)
+        errors = announcing.together({"one": hangs, "two": broken, "three": lambda: None}, 0.2)
     assert [str(error) for error in errors] == ["one did not answer in 0.2 s", "two was not told: NoCredentialsError"]

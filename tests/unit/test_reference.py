@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from generator import cli, clireference, reference
 
 ROOT = Path(__file__).parents[2]
-GENERATED = {
+GENERATED: dict[str, Callable[[], str]] = {
     reference.SCHEMA_FILE: reference.json_schema,
     reference.MARKDOWN_FILE: reference.markdown,
     "docs/cli.md": lambda: clireference.markdown(cli.cli),

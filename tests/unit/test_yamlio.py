@@ -98,7 +98,7 @@ def test_refuses_keys_that_are_not_strings(text: str) -> None:
 
 
 HUGE_FLOAT = "9" * 400 + ".0"
-REFUSED = {
+REFUSED: dict[str, tuple[str | bytes, list[str]]] = {
     "duplicate key": ("a: 1\nb: 2\na: 3\n", ["3:1 a: the key a is given twice"]),
     "duplicate key, quoted": ("m:\n  - a: 1\n    'a': 2\n", ["3:5 m[0].a: the key a is given twice"]),
     "duplicate key, flow": ("m: {a: 1, a: 2}\n", ["1:11 m.a: the key a is given twice"]),

@@ -21,6 +21,7 @@ from generator import yamlio
 from generator.errors import UserError
 from generator.yamlio import scalars
 
+RESOLVE: Callable[..., str] = yaml.SafeLoader("").resolve  # has no types of its own
 WIDE = yamlio.Limits(scalar_bytes=2**20)
 LONG = "word " * 1000
 # fmt: off
@@ -85,7 +86,7 @@ def by_libyaml(text: bytes) -> Any:
     return yaml.load(text, yaml.CSafeLoader)
 
 
-ReadByHelm = Callable[[bytes], Values]
+ReadByHelm = Callable[[bytes], Any]
 
 
 @pytest.fixture
@@ -97,14 +98,13 @@ def by_helm(helm: Path, tmp_path: Path) -> ReadByHelm:
     # Base 64, because helm parses what it rendered and would do to it what is tested here.
     (chart / "templates" / "echo.yaml").write_text("kind: Echo\ndata: {{ .Values.echo | toJson | b64enc }}\n")
 
-    def read(text: bytes) -> Values:
+    def read(text: bytes) -> Any:
         values = tmp_path / "values.yaml"
         values.write_bytes(text)
         done = subprocess.run([helm, "template", "x", chart, "-f", values], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         encoded = next(line for line in done.stdout.splitlines() if line.startswith("data: ")).removeprefix("data: ")
-        echo: Values = json.loads(base64.b64decode(encoded))
-        return echo
+        return json.loads(base64.b64decode(encoded))
 
     return read
 
@@ -184,11 +184,10 @@ def accepted_plain(length: int) -> dict[str, Any]:
 
 
 def test_what_we_take_for_text_pyyaml_takes_for_text() -> None:
-    resolve = yaml.SafeLoader("").resolve
     wrong = {
         text: tag
         for text, value in accepted_plain(4).items()
-        if (tag := resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2])
+        if (tag := RESOLVE(yaml.ScalarNode, text, (True, False)).rpartition(":")[2])
         != {str: "str", int: "int", float: "float", type(None): "null"}[type(value)]
     }
     assert wrong == {}
@@ -259,7 +258,7 @@ def test_what_we_refuse_some_parser_reads_differently() -> None:
     ):
         with pytest.raises(scalars.AmbiguousScalarError):
             scalars.plain_value(plain)
-        tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, plain, (True, False))
+        tag = RESOLVE(yaml.ScalarNode, plain, (True, False))
         is_text = tag.endswith(":str") and isinstance(by_ruamel(f"- {plain}\n".encode())[0], str)
         assert is_text == (plain in go_only - {"1_000", "+0b1"})
 
