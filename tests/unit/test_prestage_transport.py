@@ -182,7 +182,7 @@ def test_origin(url: str, expected: Origin) -> None:
         ("12", 12, 12),
         ("1.5", 1.5, 1.5),
         ("-3", 0, 0),
-        (formatdate(time.time() + 86_400, usegmt=True), 80_000, 86_400),
+        pytest.param(formatdate(time.time() + 86_400, usegmt=True), 80_000, 86_400, id="tomorrow"),
         (formatdate(0, usegmt=True), 0, 0),
     ],
 )
