@@ -316,7 +316,7 @@ def test_services_are_as_promised(helm: Path, tmp_path: Path) -> None:
         assert volume["spec"]["accessModes"] == ["ReadOnlyMany"]
         assert {"read-only", "allow-other", "prefix models/"} <= set(volume["spec"]["mountOptions"])
     budgets = [o for o in objects if o["kind"] == "PodDisruptionBudget"]
-    assert [(b["metadata"]["name"], b["spec"]["minAvailable"]) for b in budgets] == [("gpu-gpu", 1)]
+    assert [(b["metadata"]["name"], b["spec"]["minAvailable"]) for b in budgets] == [("gpu.gpu", 1)]
     route = one(objects, "Ingress", "gpu")
     backend = route["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
     assert backend == {"name": "gpu-serve-svc", "port": {"name": "serve"}}

@@ -80,7 +80,7 @@ def test_the_shared_cluster(helm: Path, tmp_path: Path) -> None:
         assert wanted <= group["template"]["metadata"]["labels"].items()
         assert (spread["topologyKey"], spread["whenUnsatisfiable"]) == ("topology.kubernetes.io/zone", "ScheduleAnyway")
     budgets = [o for o in found if o["kind"] == "PodDisruptionBudget"]
-    assert [(b["metadata"]["name"], b["spec"]["minAvailable"]) for b in budgets] == [("assistant-cpu", 1)]
+    assert [(b["metadata"]["name"], b["spec"]["minAvailable"]) for b in budgets] == [("assistant.cpu", 1)]
 
 
 def test_one_group_needs_no_label(helm: Path, tmp_path: Path) -> None:
@@ -94,8 +94,8 @@ def test_one_group_needs_no_label(helm: Path, tmp_path: Path) -> None:
     [
         ((0, 0), (1, 0), {}),
         ((3, 0), (1, 0), {}),  # two of the three hold nothing and are never Ready
-        ((0, 0), (2, 3), {"chat-cpu": 1, "chat-gpu": 2}),
-        ((4, 3), (2, 3), {"chat-cpu": 1, "chat-gpu": 2}),
+        ((0, 0), (2, 3), {"chat.cpu": 1, "chat.gpu": 2}),
+        ((4, 3), (2, 3), {"chat.cpu": 1, "chat.gpu": 2}),
     ],
     ids=str,
 )

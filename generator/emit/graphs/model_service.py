@@ -247,7 +247,7 @@ def _disruption_budget() -> dict[str, Any]:
         # A worker without a replica is never Ready, and nobody misses it.
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
-    return {**_object("policy/v1", "PodDisruptionBudget", f"{NAME}-${{schema.spec.workers.name}}"), "spec": spec}
+    return {**_object("policy/v1", "PodDisruptionBudget", f"{NAME}.${{schema.spec.workers.name}}"), "spec": spec}
 
 
 def _ingress() -> dict[str, Any]:
