@@ -27,6 +27,8 @@ keys = ("HF_TOKEN", "BUILD_CONTEXT")
 with open(at + "/asked", "a") as log:
     seen = {key: os.environ[key] for key in keys if key in os.environ}
     log.write(json.dumps({"words": words, "read": read, "cwd": os.getcwd(), "env": seen}) + chr(10))
+if words[:1] == ["buildx"] and os.path.exists(at + "/plain"):
+    sys.exit("docker: 'buildx' is not a docker command.")
 if words[:3] == ["buildx", "imagetools", "inspect"]:
     sys.exit(words[3] not in open(at + "/there").read().split())
 if words[:2] == ["buildx", "create"]:
@@ -129,6 +131,14 @@ def test_a_repository_without_such_images_asks_nothing(runner: Runner) -> None:
     code, said = runner.github(**LOGIN)
     assert (code, said) == (0, "No service has its models in its image.\n")
     assert runner.asked() == []
+
+
+def test_a_docker_without_its_plugin(runner: Runner) -> None:
+    runner.image("text", TEXT)
+    (runner.folder / "plain").touch()
+    code, said = runner.gitlab(**LOGIN)
+    assert code == 1 and "does not answer here: docker: 'buildx' is not a docker command." in said
+    assert runner.asked("login") == runner.asked("buildx", "create") == []
 
 
 def test_the_password_is_read_and_never_said(runner: Runner) -> None:

@@ -28,6 +28,12 @@ if [ ! -d "$folder" ]; then
   exit 0
 fi
 
+if ! said=$(docker buildx version 2>&1); then
+  echo "Images are built by docker buildx, which does not answer here: $said" >&2
+  echo "Run this where Docker and its plugin buildx are installed; an image of the job may lack the plugin." >&2
+  exit 1
+fi
+
 if [ -n "${REGISTRY_USER:-}" ]; then
   login=${REGISTRY:?the registry that REGISTRY_USER is a user of}
   printf '%s' "${REGISTRY_PASSWORD:?}" | docker login --username "$REGISTRY_USER" --password-stdin "$login"
