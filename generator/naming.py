@@ -28,6 +28,8 @@ STAGING_LIMITS = "model-staging-limits"
 MANIFEST = ".modelyard/manifest.json"
 
 SERVICE_LABEL = "modelyard.dev/service"
+SERVICE_SERIES = "modelyard_dev_service"  # the same as Prometheus writes it
+RUNTIME_SERIES = "modelyard_dev_runtime"  # of pods without Ray
 MODEL_LABEL = "modelyard.dev/model"
 ACCELERATOR_LABEL = "modelyard.dev/accelerator"
 GROUP_LABEL = "modelyard.dev/group"

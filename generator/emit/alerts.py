@@ -1,7 +1,8 @@
 """Alerts of the services, as Prometheus rules. Names of metrics: serving/common/metrics.py, and Ray 2.54 and newer.
 
 The series of a pod carry `modelyard_dev_service`, which the PodMonitor takes from the pod's label; Ray adds
-`application`, `deployment` and `replica`. A gauge that nobody sets again is gone after a while (Ray 2.60 keeps it for
+`application`, `deployment` and `replica`, and so does the PodMonitor where pods run without Ray
+(`generator.runtimes`). A gauge that nobody sets again is gone after a while (Ray 2.60 keeps it for
 two report intervals, ray/_private/telemetry), so a value that matters longer is looked up in the past.
 """
 
@@ -10,9 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from generator import naming
+
 SERVICE = "namespace, modelyard_dev_service"
 APPLICATION = f"{SERVICE}, application"
 DEPLOYMENT = f"{APPLICATION}, deployment"
+FAILED = 'status_code=~"5..", status_code!="503"'
+SENT_AWAY = 'status_code="503"'
 _OF_APPLICATION = "{{ $labels.modelyard_dev_service }}/{{ $labels.application }}"
 _OF_SERVICE = "{{ $labels.modelyard_dev_service }}"
 
@@ -37,6 +42,17 @@ def _share(wanted: str) -> str:
 def _requests(more: str = "") -> str:
     """Requests a second; those without an application are Serve's own, such as /-/healthz."""
     return f'sum by ({APPLICATION}) (rate(ray_serve_num_http_requests_total{{application!=""{more}}}[10m]))'
+
+
+def _ended(reason: str) -> str:
+    """Share of the requests that ended so, where no Ray counts the answers."""
+    more = f', reason="{reason}"'
+    return f"{_without_ray(more)}\n/ {_without_ray()}"
+
+
+def _without_ray(more: str = "") -> str:
+    series = f'ray_modelyard_requests_total{{{naming.RUNTIME_SERIES}!=""{more}}}'
+    return f"sum by ({APPLICATION}) (rate({series}[10m]))"
 
 
 def _grows(metric: str) -> str:
@@ -99,7 +115,7 @@ ALERTS = (
     ),
     Alert(
         "ModelServiceErrors",
-        _share('status_code=~"5..", status_code!="503"') + " > 0.05",
+        f"{_share(FAILED)} > 0.05\nor {_ended('error')} > 0.05",
         "10m",
         "critical",
         f"{{{{ $value | humanizePercentage }}}} of the requests to {_OF_APPLICATION} fail.",
@@ -107,7 +123,7 @@ ALERTS = (
     ),
     Alert(
         "ModelServiceOverloaded",
-        _share('status_code="503"') + " > 0.05",
+        f"{_share(SENT_AWAY)} > 0.05\nor {_ended('overloaded')} > 0.05",
         "10m",
         "warning",
         f"{_OF_APPLICATION} sends away {{{{ $value | humanizePercentage }}}} of its requests with 503.",
@@ -148,7 +164,7 @@ ALERTS = (
 )
 
 
-def absent(namespace: str, service: str) -> Alert:
+def absent(namespace: str, service: str, kind: str) -> Alert:
     """Not one pod of the service is scraped: only who knows the services can tell."""
     select = f'namespace="{namespace}", modelyard_dev_service="{service}"'
     return Alert(
@@ -157,7 +173,7 @@ def absent(namespace: str, service: str) -> Alert:
         "15m",
         "critical",
         f"No pod of {service} answers Prometheus.",
-        "See whether its RayService and pods are there, and whether a NetworkPolicy keeps Prometheus out.",
+        f"See whether its {kind} and pods are there, and whether a NetworkPolicy keeps Prometheus out.",
     )
 
 

@@ -7,6 +7,7 @@ sync where their CRDs are not there. Services and staging have a part each, and 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from generator import naming
 from generator.assets import Assets
@@ -14,6 +15,8 @@ from generator.emit import monitors, staging_monitoring
 from generator.emit.alerts import ALERTS, absent, rule
 from generator.emit.panels import SERVICES
 from generator.plan import Cluster, Plan
+from generator.runtimes import RUNTIMES
+from generator.runtimes.base import Scrape
 
 FOLDER = monitors.FOLDER
 NAME = SERVICES.uid
@@ -63,23 +66,27 @@ def _services(plan: Plan) -> Iterator[tuple[str, bytes]]:
 
 
 def _pod_monitor(plan: Plan) -> bytes:
-    endpoint = {
-        "port": "metrics",
-        "interval": INTERVAL,
-        # The same for every series: they would cost memory and tell nothing.
-        "metricRelabelings": [{"action": "labeldrop", "regex": "otel_scope_.*"}],
-    }
+    runtimes = {service.runtime for service in plan.services}
     spec = {
         "selector": {"matchExpressions": [{"key": naming.SERVICE_LABEL, "operator": "Exists"}]},
         "podTargetLabels": [naming.SERVICE_LABEL],
-        "podMetricsEndpoints": [endpoint],
+        "podMetricsEndpoints": [_endpoint(row.scrape) for row in RUNTIMES.values() if row.name in runtimes],
     }
     return monitors.monitor(plan, "PodMonitor", NAME, spec)
+
+
+def _endpoint(scrape: Scrape) -> dict[str, Any]:
+    found: dict[str, Any] = {"port": scrape.port, "interval": INTERVAL}
+    if scrape.labels:
+        found["relabelings"] = list(scrape.labels)
+    return {**found, "metricRelabelings": list(scrape.metrics)}
 
 
 def _presence(plan: Plan, cluster: Cluster) -> bytes:
     """The services that this cluster has to have: a service without pods has no series that could tell."""
     namespace = plan.platform.namespace
-    services = plan.services_on(cluster.name)
-    wanted = (rule(absent(namespace, s.name), modelyard_dev_service=s.name) for s in services)
+    wanted = (
+        rule(absent(namespace, service.name, RUNTIMES[service.runtime].kind), modelyard_dev_service=service.name)
+        for service in plan.services_on(cluster.name)
+    )
     return monitors.rules(plan, f"{NAME}-{cluster.name}", wanted)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from generator import naming
+from generator.emit.alerts import FAILED, SENT_AWAY
 from generator.emit.boards import Board, Choice, Panel
 
 SERVICE = 'namespace=~"$namespace", modelyard_dev_service=~"$service"'
@@ -24,6 +26,7 @@ def _quantile(share: float, metric: str, by: str = _BY, select: str = _APPLICATI
     return f"histogram_quantile({share}, {_rate(f'{metric}_bucket', f'{by}, le', select=select)})"
 
 
+_HEALTHY = f"ray_serve_deployment_replica_healthy{{{_APPLICATION}}}"
 _HTTP = "ray_serve_num_http_requests_total"
 _NAMED = "{{modelyard_dev_service}}/{{application}}"
 _FIRST = "ray_modelyard_time_to_first_token_seconds"
@@ -32,13 +35,21 @@ _VLLM = "modelyard_dev_service, model_name"
 _VLLM_NAMED = "{{modelyard_dev_service}}/{{model_name}}"
 
 
-def _total(more: str = "") -> str:
-    return f"sum(rate({_HTTP}{{{_APPLICATION}{more}}}[$__rate_interval]))"
+_ENDED = "ray_modelyard_requests_total"
+_WITHOUT_RAY = f'{naming.RUNTIME_SERIES}!=""'
 
 
-def _share(wanted: str) -> str:
-    """Share of the requests that were answered with such a status."""
-    return f"{_total(f', {wanted}')} / {_total()}"
+def _total(status: str = "", reason: str = "") -> str:
+    """Answers by their status, and where no Ray counts them by how the requests ended."""
+    answers = f"rate({_HTTP}{{{_APPLICATION}{status}}}[$__rate_interval])"
+    ended = f"rate({_ENDED}{{{_APPLICATION}, {_WITHOUT_RAY}{reason}}}[$__rate_interval])"
+    return f"sum({answers} or {ended})"
+
+
+def _share(status: str, reason: str) -> str:
+    """Share of the requests that were answered with such a status, or ended so."""
+    ended = f', reason="{reason}"'
+    return f"{_total(f', {status}', ended)} / {_total()}"
 
 
 ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
@@ -47,9 +58,9 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         (
             Panel(
                 "Ready replicas",
-                "Replicas that passed their last health check.",
+                "Replicas that passed their last health check; without Ray, pods that answer Prometheus.",
                 "none",
-                ((f"sum(ray_serve_deployment_replica_healthy{{{_APPLICATION}}})", "ready"),),
+                ((f"sum({_HEALTHY} or up{{{_APPLICATION}, {_WITHOUT_RAY}}})", "ready"),),
                 "stat",
             ),
             Panel("Requests", "Answers a second, of any status.", "reqps", ((_total(), "requests"),), "stat"),
@@ -57,14 +68,14 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Failed",
                 "Share of the requests with a status of 5xx, 503 not counted.",
                 "percentunit",
-                ((_share('status_code=~"5..", status_code!="503"'), "failed"),),
+                ((_share(FAILED, "error"), "failed"),),
                 "stat",
             ),
             Panel(
                 "Sent away",
                 "Share of the requests that got 503, because all queues were full.",
                 "percentunit",
-                ((_share('status_code="503"'), "503"),),
+                ((_share(SENT_AWAY, "overloaded"), "503"),),
                 "stat",
             ),
         ),
@@ -74,9 +85,12 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         (
             Panel(
                 "Requests by status",
-                "Answers a second.",
+                "Answers a second; without Ray by how they ended.",
                 "reqps",
-                ((_rate(_HTTP, f"{_BY}, status_code"), f"{_NAMED} {{{{status_code}}}}"),),
+                (
+                    (_rate(_HTTP, f"{_BY}, status_code"), f"{_NAMED} {{{{status_code}}}}"),
+                    (_rate(_ENDED, f"{_BY}, reason", f", {_WITHOUT_RAY}"), f"{_NAMED} {{{{reason}}}}"),
+                ),
             ),
             Panel(
                 "Time to the first token",
@@ -230,7 +244,8 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
     ),
 )
 
-_STATUS = "ray_serve_application_status"
+# What says that a service is there: Ray Serve, our applications wherever they run, vLLM without Ray.
+_THERE = '__name__=~"ray_serve_application_status|ray_modelyard_model_from_cache|ray_vllm_num_requests_running"'
 SERVICES = Board(
     uid="modelyard-services",
     title="Modelyard: model services",
@@ -238,9 +253,9 @@ SERVICES = Board(
     since="3h",
     refresh="30s",
     choices=(
-        Choice("namespace", "Namespace", _STATUS, "namespace"),
-        Choice("service", "Service", f'{_STATUS}{{namespace=~"$namespace"}}', "modelyard_dev_service"),
-        Choice("application", "Application", f"{_STATUS}{{{SERVICE}}}", "application"),
+        Choice("namespace", "Namespace", f"{{{_THERE}}}", "namespace"),
+        Choice("service", "Service", f'{{{_THERE}, namespace=~"$namespace"}}', "modelyard_dev_service"),
+        Choice("application", "Application", f"{{{_THERE}, {SERVICE}}}", "application"),
     ),
     rows=ROWS,
 )

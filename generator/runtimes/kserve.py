@@ -16,7 +16,7 @@ from generator.caches import pvc
 from generator.plan import Cluster, Model, Plan, Process, Service
 from generator.providers import PROVIDERS
 from generator.runtimes import ray
-from generator.runtimes.base import Delivery, Runtime
+from generator.runtimes.base import Delivery, Runtime, Scrape
 
 FOR_ENDPOINTS = 5  # seconds in which other pods learn that this one ends
 FOR_PROCESS = 25  # seconds for the process after its last answer
@@ -131,12 +131,32 @@ _DELIVERY = Delivery(
     of_cluster=False,
 )
 
+
+def _renamed(pattern: str, name: str) -> dict[str, Any]:
+    """A metric that Ray would export under this name (ours; vLLM 0.12, docs/design/metrics)."""
+    series = "__name__"
+    return {"action": "replace", "sourceLabels": [series], "regex": pattern, "targetLabel": series, "replacement": name}
+
+
+SCRAPE = Scrape(
+    "http",
+    labels=(
+        {"action": "replace", "targetLabel": naming.RUNTIME_SERIES, "replacement": "kserve"},
+        # One application, and a pod for each replica.
+        {"action": "replace", "sourceLabels": [naming.SERVICE_SERIES], "targetLabel": "application"},
+        {"action": "replace", "sourceLabels": ["pod"], "targetLabel": "replica"},
+    ),
+    metrics=(_renamed("(modelyard_.*)", "ray_${1}"), _renamed("vllm:(.*)", "ray_vllm_${1}")),
+)
+
 RUNTIME = Runtime(
     name="kserve",
+    kind="InferenceService",
     folder="inference",
     deliveries=MappingProxyType({"kro": _DELIVERY, "helm": _DELIVERY}),
     values=values,
     differences=(),
     url=url,
+    scrape=SCRAPE,
     model=naming.KSERVE_MODEL,
 )

@@ -21,7 +21,7 @@ from generator.plan import (
     Workers,
 )
 from generator.providers import PROVIDERS
-from generator.runtimes.base import Delivery, Runtime
+from generator.runtimes.base import Delivery, Runtime, Scrape
 from generator.runtimes.keyvault import key_vault
 
 # Stands for "no ConfigMap" where a name has to stand.
@@ -228,8 +228,12 @@ _DIFFERENCES = tuple(
     for kind, path in (("RayService", ".spec.rayClusterConfig"), ("RayCluster", ".spec"))
 )
 
+# The same for every series: they would cost memory and tell nothing.
+SCRAPE = Scrape("metrics", metrics=({"action": "labeldrop", "regex": "otel_scope_.*"},))
+
 RUNTIME = Runtime(
     name="ray",
+    kind="RayService",
     folder="services",
     deliveries=MappingProxyType(
         {
@@ -251,5 +255,6 @@ RUNTIME = Runtime(
     values=values,
     differences=_DIFFERENCES,
     url=url,
+    scrape=SCRAPE,
     beside=beside,
 )

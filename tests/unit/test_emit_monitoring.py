@@ -17,8 +17,9 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
-from generator import assets
+from generator import assets, naming
 from generator.emit import alerts, argocd, monitoring
 from generator.emit.boards import Board
 from generator.emit.dashboard import dashboard
@@ -33,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 ASKED = Monitoring(
     labels={"release": "kube-prometheus-stack"}, namespace="monitoring", dashboards=True, push_gateway=None
 )
-ALERTS = (*alerts.ALERTS, alerts.absent("ns", "chat"))
+ALERTS = (*alerts.ALERTS, alerts.absent("ns", "chat", "RayService"))
 
 
 def planned(**changes: Any) -> Plan:
@@ -120,7 +121,8 @@ def test_every_metric_exists(place: str, ours: dict[str, Any]) -> None:
 @pytest.mark.parametrize("place", sorted(expressions()))
 def test_labels_of_our_metrics_exist(place: str, ours: dict[str, Any]) -> None:
     """Whatever is matched or grouped by is a label of the metric, of Serve, or of the pod."""
-    added = {"namespace", "modelyard_dev_service", "application", "deployment", "replica", "model", "le", "pod"}
+    added = {"namespace", "application", "deployment", "replica", "model", "le", "pod"}
+    added |= {naming.SERVICE_SERIES, naming.RUNTIME_SERIES}
     for selector in selectors(promql_parser.parse(expressions()[place])):
         row = ours.get(base(selector.name, ours))
         if row is not None:
@@ -253,6 +255,57 @@ def test_the_monitor_finds_the_pods_that_the_chart_makes(helm: str) -> None:
     assert re.sub(r"[^a-zA-Z0-9_]", "_", key) == "modelyard_dev_service", "as Prometheus writes the label"
 
 
+def without_ray() -> Plan:
+    plan = planned()
+    return replace(plan, services=tuple(replace(service, runtime="kserve") for service in plan.services))
+
+
+def endpoint_without_ray() -> dict[str, Any]:
+    (endpoint,) = objects(without_ray())["monitoring/pods.yaml"]["spec"]["podMetricsEndpoints"]
+    return dict(endpoint)
+
+
+def test_the_monitor_finds_the_pods_that_kserve_makes(helm: str) -> None:
+    """KServe gives pods the labels of the InferenceService, and the ports of the ServingRuntime."""
+    (values,) = (ROOT / "chart-templates/kserve-service/ci").glob("*.yaml")
+    command = [helm, "template", "x", str(values.parents[1]), "-f", str(values)]
+    made = list(yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    ports = [o["spec"]["containers"][0]["ports"] for o in made if o and o["kind"] == "ServingRuntime"]
+    assert ports and all(endpoint_without_ray()["port"] in [port["name"] for port in some] for some in ports)
+    labels = [o["metadata"]["labels"] for o in made if o and o["kind"] == "InferenceService"]
+    assert labels and all(naming.SERVICE_LABEL in some for some in labels)
+
+
+def relabelled(name: str) -> str:
+    """As Prometheus does it: an expression has to match all of the value."""
+    for rule in endpoint_without_ray()["metricRelabelings"]:
+        assert rule["sourceLabels"] == [rule["targetLabel"]] == ["__name__"]
+        if found := re.fullmatch(rule["regex"], name):
+            name = found.expand(rule["replacement"].replace("${1}", r"\1"))
+    return name
+
+
+def test_a_metric_has_one_name_with_ray_and_without(ours: dict[str, Any]) -> None:
+    table = importlib.import_module("common.metrics").METRICS
+    registry = CollectorRegistry()
+    told = importlib.import_module("common.prometheus").PrometheusMetrics("m", registry)
+    for row in table:
+        told.tell(row, 1, **dict.fromkeys(row.labels, "x"))
+    exposed = {sample.name for family in registry.collect() for sample in family.samples}
+    assert {base(relabelled(name), ours) for name in exposed if not name.endswith("_created")} == set(ours)
+    assert relabelled("vllm:num_requests_running") in of_ray()
+    assert relabelled("python_info") == "python_info"
+
+
+def test_labels_without_ray_are_those_that_ray_gives() -> None:
+    rules = endpoint_without_ray()["relabelings"]
+    assert {rule["targetLabel"] for rule in rules} == {naming.RUNTIME_SERIES, "application", "replica"}
+    plan = planned()
+    mixed = replace(plan, services=(replace(plan.services[0], runtime="kserve"), *plan.services[1:]))
+    endpoints = objects(mixed)["monitoring/pods.yaml"]["spec"]["podMetricsEndpoints"]
+    assert [endpoint["port"] for endpoint in endpoints] == ["metrics", "http"]
+
+
 def test_each_cluster_gets_its_own_list_of_services(helm: str, tmp_path: Path) -> None:
     bootstrap = dict(argocd.emit(planned(), assets.find()))
     document = yaml.safe_load(bootstrap["bootstrap/applications/monitoring.yaml"])
@@ -277,6 +330,7 @@ APP = 'namespace="ns", modelyard_dev_service="chat", application="tiny"'
 ONE = f'{APP}, deployment="TextGeneration"'
 TARGET, HEALTHY = f"ray_serve_autoscaling_target_replicas{{{ONE}}}", f"ray_serve_deployment_replica_healthy{{{ONE}"
 STARTS = f"ray_serve_replica_startup_latency_ms_count{{{ONE}}}"
+ENDED = f'ray_modelyard_requests_total{{{APP}, modelyard_dev_runtime="kserve", replica="a", model="m", reason='
 HTTP = f"ray_serve_num_http_requests_total{{{APP}, status_code="
 FIRST = f'ray_modelyard_time_to_first_token_seconds_bucket{{{ONE}, replica="a", model="m", le='
 VLLM = 'ray_vllm_time_to_first_token_seconds_bucket{namespace="ns", modelyard_dev_service="gpu", model_name="m", le='
@@ -320,6 +374,9 @@ CACHE = f'ray_modelyard_kv_cache_tokens{{{ONE}, replica="a", model="m", state='
         ("Errors", 30, {f'{HTTP}"200"}}': "0+90x40", f'{HTTP}"500"}}': "0+10x40"}, True),
         ("Errors", 30, {f'{HTTP}"200"}}': "0+90x40", f'{HTTP}"503"}}': "0+10x40"}, False),
         ("Errors", 30, {f'{HTTP}"200"}}': "0+90x40", f'{HTTP}"422"}}': "0+90x40"}, False),
+        ("Errors", 30, {f'{ENDED}"stop"}}': "0+90x40", f'{ENDED}"error"}}': "0+10x40"}, True),
+        ("Errors", 30, {f'{ENDED}"stop"}}': "0+90x40", f'{ENDED}"cancelled"}}': "0+90x40"}, False),
+        ("Overloaded", 30, {f'{ENDED}"stop"}}': "0+90x40", f'{ENDED}"overloaded"}}': "0+10x40"}, True),
         ("Overloaded", 30, {f'{HTTP}"200"}}': "0+90x40", f'{HTTP}"503"}}': "0+10x40"}, True),
         ("Overloaded", 30, {f'{HTTP}"200"}}': "0+99x40", f'{HTTP}"503"}}': "0+1x40"}, False),
         ("QueueGrows", 30, {f'ray_modelyard_queue_depth{{{ONE}, replica="a", model="m"}}': "0x10 0+1x30"}, True),
