@@ -59,6 +59,10 @@ class Limit:
 
 MODEL_NAME = Limit(63 - len("prestage-") - 1 - DIGEST_DIGITS, "the Job is named prestage-<model>-<10 hex>, 63 at most")
 SERVICE_NAME = Limit(47, "KubeRay refuses a RayService name over 47")
+RETAINED_CLASS = Limit(
+    253 - len("-retain-") - DIGEST_DIGITS,
+    "their class is named <storageClass>-retain-<10 hex>, 253 at most",
+)
 IMAGE_REPOSITORY = Limit(255, "an image's name with its registry has 255 at most")
 CLUSTER_NAME = Limit(
     64 - 32 - len("--model-writer"), "the IAM role is named <prefix>-<cluster>-model-writer, 64 at most"

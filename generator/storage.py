@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from generator import naming
 from generator.applications import models_of, repeats
 from generator.caches import CACHES
 from generator.catalog import STORAGE_CLASSES
@@ -115,6 +116,11 @@ def _class(cache: PvcCache, at: Path) -> Iterator[Fault]:
         message = f"`retain` copies StorageClass `{name}`, of which nothing is known here"
         hint = f"add `provisioner` and `parameters` as `kubectl get storageclass {name} -o yaml` shows them"
         yield Fault((*at, "retain"), message, hint)
+    over = len(name) - naming.RETAINED_CLASS.characters
+    if cache.retain and over > 0:
+        limit = naming.RETAINED_CLASS
+        message = f"name has {len(name)} characters, {limit.characters} are left: {limit.because}"
+        yield Fault((*at, "storageClass"), message, f"shorten it by {over}, or leave `retain` out")
     if not cache.retain:
         for key, value in (("provisioner", cache.provisioner), ("parameters", cache.parameters)):
             if value:

@@ -84,11 +84,13 @@ Text = Annotated[
 Lines = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_visible)]
 """Text that may have several lines, for programs to read."""
 
-ObjectName = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253),
-]
+_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+
+ObjectName = Annotated[str, StringConstraints(pattern=_SUBDOMAIN, max_length=253)]
 """A DNS-1123 subdomain, as most objects of Kubernetes are named."""
+
+LabelledName = Annotated[str, StringConstraints(pattern=_SUBDOMAIN, max_length=63)]
+"""The name of an object that others name in a label."""
 
 SecretKey = Annotated[str, StringConstraints(pattern=r"^[.]?[-_A-Za-z0-9][-._A-Za-z0-9]*$", max_length=253)]
 """A key of a Secret: not `.`, nor anything that starts with `..` (Kubernetes v1.35 IsConfigMapKey)."""

@@ -10,6 +10,7 @@ from generator.spec.application import Application
 from generator.spec.base import (
     Cidr,
     LabelKey,
+    LabelledName,
     LabelValue,
     Lines,
     Name,
@@ -94,7 +95,7 @@ class Service(Node):
         default=None,
     )
     priority_class: ObjectName | None = described("PriorityClass of all pods.", "serving", default=None)
-    queue: LabelValue | None = described("LocalQueue of Kueue that admits the Ray cluster.", "team-a", default=None)
+    queue: LabelledName | None = described("LocalQueue of Kueue that admits the Ray cluster.", "team-a", default=None)
     spread: Literal["zone", "host"] | None = described(
         "Over what the pods of a worker group are spread, as well as it goes; production clusters spread over hosts"
         " when left out.",

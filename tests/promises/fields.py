@@ -18,7 +18,13 @@ from pydantic import BaseModel
 from generator.spec import Spec
 
 CASE = Path(__file__).parents[1] / "cases/everything/models.yaml"
-_SECRETS = (("secret: vaulted", "secret: zz-vaulted"), ("passwordSecret: redis", "passwordSecret: zz-redis"))
+_LAST = (
+    ("registry.example.com", "zz.example.com"),
+    ("chat-tls", "zz-tls"),
+    ("tokenSecret: hf", "tokenSecret: zz-hf"),
+    ("secret: vaulted", "secret: zz-vaulted"),
+    ("passwordSecret: redis", "passwordSecret: zz-redis"),
+)
 KEY = "<key>"  # last part of a place: the key itself, not its value
 
 Place = tuple[str | int, ...]
@@ -63,6 +69,7 @@ _MARKERS = {
     "caches[].endpoint": "https://zqmarker.example.com",
     "caches[].region": "zq-marker-9",
     "caches[].size": "97Gi",
+    "models[].refresh.timeZone": "Zq/Marker",
     "caches[].repository": "zqmarker.example.com/a",
 }
 MARKER = "zq-marker"
@@ -84,9 +91,9 @@ def catalogue() -> Mapping[str, Any]:
     """The catalogue that sets every key of the language. Its lists are for all: who changes one takes a copy."""
     text = CASE.read_text(encoding="utf-8")
     # Pages list names in order: what is not the field comes last, whatever the field holds.
-    for old in ("two", "three", "tools", "qwen", "t5", "inside", "full", "moving", "disk", "served"):
+    for old in ("two", "three", "tools", "qwen", "t5", "inside", "full", "moving", "disk", "served", "far"):
         text = text.replace(old, f"zz-{old}")
-    for old, new in (("chat-tls", "zz-tls"), ("tokenSecret: hf", "tokenSecret: zz-hf"), *_SECRETS):
+    for old, new in _LAST:
         text = text.replace(old, new)
     return dict(yaml.safe_load(text))
 

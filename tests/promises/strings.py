@@ -44,8 +44,12 @@ PAYLOADS = (
     "file:///etc/passwd", "$ref", "__proto__", "constructor", "zz", "app.kubernetes.io/name", "kubernetes.io/",
     "/name", "argocd.argoproj.io/secret-type", "a/b/c", "A/b", "name", "apiVersion",
 )  # fmt: skip
-# No text but a meaning: a number of cores for Ray, and no path at all.
-MEANT = {("services[].applications[].cpu", "1"), ("services[].applications[].route", "/")}
+# No text but a meaning: a number of cores for Ray, no path at all, a port that a NetworkPolicy opens.
+MEANT = {
+    ("services[].applications[].cpu", "1"),
+    ("services[].applications[].route", "/"),
+    ("services[].faultTolerance.redis", "1:1"),
+}
 
 
 @dataclass(frozen=True, slots=True)
