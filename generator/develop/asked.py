@@ -44,6 +44,9 @@ def check(url: str, application: Application, hint: str) -> str:
         message = f"{url} serves no application at {route}"
         there = ", ".join(sorted(routes)) or "nothing"
         raise UserError.of(message, hint=f"{there} is served there; {hint}")
+    if routes is not None and routes[route] != application["name"]:
+        message = f"{url} serves `{routes[route]}` at {route}, not `{application['name']}`"
+        raise UserError.of(message, hint=f"another service has this route there; {hint}")
     return url + route.rstrip("/")
 
 

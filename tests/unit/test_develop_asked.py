@@ -75,6 +75,13 @@ def test_something_else_is_there(server: Server, routes: bytes, there: str) -> N
     assert caught.value.diagnostics[0].hint == f"{there} is served there; go away"
 
 
+def test_the_route_is_that_of_another_service(server: Server) -> None:
+    server.replies["GET /-/routes"] = (200, b'{"/chat": "large"}')
+    with pytest.raises(UserError, match="serves `large` at /chat, not `tiny`") as caught:
+        asked.check(server.url, TINY, "serve it")
+    assert caught.value.diagnostics[0].hint == "another service has this route there; serve it"
+
+
 def test_nothing_is_there() -> None:
     with pytest.raises(UserError, match="nothing answers at http://127") as caught:
         asked.check("http://127.0.0.1:1", TINY, "start it")
