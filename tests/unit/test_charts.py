@@ -308,6 +308,12 @@ def test_every_container_is_restricted(helm: Path, tmp_path: Path, chart: str) -
     assert not [text for text in texts if text in ("sh", "bash", "-c", "/bin/sh", "/bin/bash")]
 
 
+def test_values_go_into_templates_as_json() -> None:
+    """toYaml leaves `=` and the like bare, which other parsers take for more than text; texts of a vault are YAML."""
+    templates = (ROOT / "chart-templates").glob("*/templates/*")
+    assert {path.name for path in templates if "toYaml" in path.read_text()} == {"_keyvault.tpl"}
+
+
 def test_services_are_as_promised(helm: Path, tmp_path: Path) -> None:
     objects = made(helm, "ray-service", values("ray-service"), tmp_path)
     volumes = [o for o in objects if o["kind"] == "PersistentVolume"]

@@ -107,8 +107,7 @@ spec:
             matchExpressions:
               - { key: {{ printf "claim.modelyard.dev/%s" .model.target.claim | quote }}, operator: Exists }
   {{- with .model.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
+  tolerations: {{ toJson . }}
   {{- end }}
   {{- end }}
   {{- with initial .containers }}
