@@ -36,14 +36,19 @@ Files = Mapping[str, bytes]
 
 def services(files: Files) -> dict[str, Entry]:
     """Values of the services: the same for both charts."""
-    paths = sorted(path for path in files if re.fullmatch(r"clusters/zz-two/services/.*\.yaml", path))
+    paths = _by_name(path for path in files if re.fullmatch(r"clusters/zz-two/services/.*\.yaml", path))
     return {name: entry for path in paths for name, entry in _read(files[path], path)["services"].items()}
 
 
 def inference(files: Files) -> dict[str, Entry]:
     """Values of the services that KServe runs."""
-    paths = sorted(path for path in files if re.fullmatch(r"clusters/zz-two/inference/.*\.yaml", path))
+    paths = _by_name(path for path in files if re.fullmatch(r"clusters/zz-two/inference/.*\.yaml", path))
     return {name: entry for path in paths for name, entry in _read(files[path], path)["services"].items()}
+
+
+def _by_name(paths: Iterable[str]) -> list[str]:
+    """In the order of the services' names, in which `zz` is before `zz-full`; `zz.yaml` is not."""
+    return sorted(paths, key=lambda path: Path(path).stem)
 
 
 def models(files: Files) -> dict[str, Entry]:
