@@ -20,7 +20,7 @@ from tests.faults.serving_scene import SERVING, Scene, archive, scene
 pytestmark = [pytest.mark.serving, pytest.mark.alone]
 
 SEED = 20261
-SLICE = (("malformed", 150), ("stallers", 32), ("overload", 2), ("kills", 1))
+SLICE = (("malformed", 150), ("stallers", 32), ("overload", 4), ("kills", 1))
 
 
 @pytest.fixture(scope="module")
