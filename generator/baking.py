@@ -150,7 +150,7 @@ def faults(spec: Spec) -> Iterator[Fault]:
 def _names(service: Service, i: int, caches: Iterable[ImageCache]) -> Iterator[Fault]:
     limit = naming.IMAGE_REPOSITORY
     for cache in caches:
-        over = len(naming.image_repository(cache.repository, service.name)) - limit.characters
+        over = limit.over(naming.image_repository(cache.repository, service.name))
         if over > 0:
             message = (
                 f"its image would be named `<repository of {cache.name}>/{service.name}`, {over} characters over: "

@@ -78,10 +78,9 @@ def _limits(scene: Scene) -> Iterator[Fault]:
     limits = (("models", naming.MODEL_NAME), ("services", naming.SERVICE_NAME), ("clusters", naming.CLUSTER_NAME))
     for kind, limit in limits:
         for i, item in enumerate(getattr(scene.spec, kind)):
-            over = len(item.name) - limit.characters
+            over = limit.over(item.name)
             if over > 0:
-                message = f"name has {len(item.name)} characters, {limit.characters} are left: {limit.because}"
-                yield Fault((kind, i, "name"), message, f"shorten it by {over}")
+                yield Fault((kind, i, "name"), limit.message(item.name), f"shorten it by {over}")
 
 
 def _references(scene: Scene) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ from generator.workers import accelerator_of
 RUNTIME = "kserve"
 OF_RAY = ("workers", "autoscaler", "upgrade", "fault_tolerance", "auth_secret", "queue", "load_balancer")
 """Fields of a service that say something of a Ray cluster, or of the Service that KubeRay makes."""
-OWN = ("serve", "predictor")
+SUFFIXES = ("serve", "predictor")
 """What follows the service's name in the names of its objects: the first is ours, the second KServe's."""
 HOST = 63
 """Characters of a label of DNS: KServe makes host names of service and namespace, whether they are used or not."""
@@ -30,11 +30,11 @@ def rules(spec: Spec) -> Iterator[Fault]:
 def _names(spec: Spec) -> Iterator[Fault]:
     """A service is not called what an object of another one is called on the same cluster."""
     taken = {
-        (cluster, f"{service.name}-{part}"): service.name
+        (cluster, f"{service.name}-{suffix}"): service.name
         for service in spec.services
         if service.runtime == RUNTIME
         for cluster in service.clusters
-        for part in OWN
+        for suffix in SUFFIXES
     }
     for i, service in enumerate(spec.services):
         for cluster in service.clusters:

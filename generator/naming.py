@@ -56,6 +56,13 @@ class Limit:
     characters: int
     because: str
 
+    def over(self, name: str) -> int:
+        """By how many characters the name is too long; 0 or less where it fits."""
+        return len(name) - self.characters
+
+    def message(self, name: str) -> str:
+        return f"name has {len(name)} characters, {self.characters} are left: {self.because}"
+
 
 MODEL_NAME = Limit(63 - len("prestage-") - 1 - DIGEST_DIGITS, "the Job is named prestage-<model>-<10 hex>, 63 at most")
 SERVICE_NAME = Limit(47, "KubeRay refuses a RayService name over 47")

@@ -54,6 +54,11 @@ def piece(text: str) -> None:
     print(text, end="", flush=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 model`, `2 models`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Columns padded to their widest cell; numbers to the right."""
     cells = [list(map(str, head)), *([str(cell) for cell in row] for row in rows)]

@@ -116,11 +116,10 @@ def _class(cache: PvcCache, at: Path) -> Iterator[Fault]:
         message = f"`retain` copies StorageClass `{name}`, of which nothing is known here"
         hint = f"add `provisioner` and `parameters` as `kubectl get storageclass {name} -o yaml` shows them"
         yield Fault((*at, "retain"), message, hint)
-    over = len(name) - naming.RETAINED_CLASS.characters
+    limit = naming.RETAINED_CLASS
+    over = limit.over(name)
     if cache.retain and over > 0:
-        limit = naming.RETAINED_CLASS
-        message = f"name has {len(name)} characters, {limit.characters} are left: {limit.because}"
-        yield Fault((*at, "storageClass"), message, f"shorten it by {over}, or leave `retain` out")
+        yield Fault((*at, "storageClass"), limit.message(name), f"shorten it by {over}, or leave `retain` out")
     if not cache.retain:
         for key, value in (("provisioner", cache.provisioner), ("parameters", cache.parameters)):
             if value:

@@ -18,6 +18,8 @@ APPLICATION = f"{SERVICE}, application"
 DEPLOYMENT = f"{APPLICATION}, deployment"
 FAILED = 'status_code=~"5..", status_code!="503"'
 SENT_AWAY = 'status_code="503"'
+ENDED = "ray_modelyard_requests_total"
+WITHOUT_RAY = f'{naming.RUNTIME_SERIES}!=""'
 _OF_APPLICATION = "{{ $labels.modelyard_dev_service }}/{{ $labels.application }}"
 _OF_SERVICE = "{{ $labels.modelyard_dev_service }}"
 
@@ -51,8 +53,7 @@ def _ended(reason: str) -> str:
 
 
 def _without_ray(more: str = "") -> str:
-    series = f'ray_modelyard_requests_total{{{naming.RUNTIME_SERIES}!=""{more}}}'
-    return f"sum by ({APPLICATION}) (rate({series}[10m]))"
+    return f"sum by ({APPLICATION}) (rate({ENDED}{{{WITHOUT_RAY}{more}}}[10m]))"
 
 
 def _grows(metric: str) -> str:

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from generator import naming
-from generator.emit.alerts import FAILED, SENT_AWAY
+from generator.emit.alerts import ENDED, FAILED, SENT_AWAY, WITHOUT_RAY
 from generator.emit.boards import Board, Choice, Panel
 
 SERVICE = 'namespace=~"$namespace", modelyard_dev_service=~"$service"'
@@ -35,14 +34,10 @@ _VLLM = "modelyard_dev_service, model_name"
 _VLLM_NAMED = "{{modelyard_dev_service}}/{{model_name}}"
 
 
-_ENDED = "ray_modelyard_requests_total"
-_WITHOUT_RAY = f'{naming.RUNTIME_SERIES}!=""'
-
-
 def _total(status: str = "", reason: str = "") -> str:
     """Answers by their status, and where no Ray counts them by how the requests ended."""
     answers = f"rate({_HTTP}{{{_APPLICATION}{status}}}[$__rate_interval])"
-    ended = f"rate({_ENDED}{{{_APPLICATION}, {_WITHOUT_RAY}{reason}}}[$__rate_interval])"
+    ended = f"rate({ENDED}{{{_APPLICATION}, {WITHOUT_RAY}{reason}}}[$__rate_interval])"
     return f"sum({answers} or {ended})"
 
 
@@ -60,7 +55,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Ready replicas",
                 "Replicas that passed their last health check; without Ray, pods that answer Prometheus.",
                 "none",
-                ((f"sum({_HEALTHY} or up{{{_APPLICATION}, {_WITHOUT_RAY}}})", "ready"),),
+                ((f"sum({_HEALTHY} or up{{{_APPLICATION}, {WITHOUT_RAY}}})", "ready"),),
                 "stat",
             ),
             Panel("Requests", "Answers a second, of any status.", "reqps", ((_total(), "requests"),), "stat"),
@@ -89,7 +84,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "reqps",
                 (
                     (_rate(_HTTP, f"{_BY}, status_code"), f"{_NAMED} {{{{status_code}}}}"),
-                    (_rate(_ENDED, f"{_BY}, reason", f", {_WITHOUT_RAY}"), f"{_NAMED} {{{{reason}}}}"),
+                    (_rate(ENDED, f"{_BY}, reason", f", {WITHOUT_RAY}"), f"{_NAMED} {{{{reason}}}}"),
                 ),
             ),
             Panel(

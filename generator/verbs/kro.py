@@ -31,7 +31,7 @@ def check(places: Sequence[Path], *, schema_places: Sequence[Path], output: str)
     if output == "text":
         warnings = sum(d.severity is Severity.WARNING for d in found)
         verdict = "faults found" if code else "no faults"
-        report.line(f"{_counted(graphs, 'graph')}: {verdict}, {_counted(warnings, 'warning')}")
+        report.line(f"{report.counted(graphs, 'graph')}: {verdict}, {report.counted(warnings, 'warning')}")
     return code
 
 
@@ -46,10 +46,6 @@ def _read(places: Sequence[Path]) -> tuple[list[Document], list[Diagnostic]]:
             except UserError as error:
                 unread += error.diagnostics
     return documents, unread
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def expand(

@@ -28,7 +28,7 @@ def render(catalogue: Path, out: Path | None, *, output: str, helm: str | None =
         report.line(f"{folder}: completed a render that had been interrupted")
     report.line(
         f"{folder}: {len(done.written)} written, {len(done.removed)} removed, {len(done.unchanged)} unchanged"
-        f" ({counted(len(plan.models), 'model')}, {counted(len(plan.named), 'service')})"
+        f" ({report.counted(len(plan.models), 'model')}, {report.counted(len(plan.named), 'service')})"
     )
     return ExitCode.OK
 
@@ -92,8 +92,3 @@ def _drift(folder: Path, difference: Difference) -> tuple[Diagnostic, ...]:
         for kind, message, hint in _DRIFT
         for path in getattr(difference, kind)
     )
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 model`, `2 models`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
